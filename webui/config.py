@@ -1,0 +1,147 @@
+"""Settings: what can be set, its default and its help; file < environment < command line.
+
+The file is `<data-dir>/settings.toml`; the environment variables are KAJOGAKI_<NAME>. Every field
+says what it means in both languages; the settings table in the docs is checked against them.
+"""
+
+import argparse
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from webui.errors import AppError
+
+PROJECT_DIR = Path(__file__).parent.parent
+ENVIRONMENT_PREFIX = "KAJOGAKI_"
+
+
+class SettingsError(AppError):
+    """A setting that cannot be used; the message names it."""
+
+
+def _setting(default: Any, help_ja: str, help_en: str, choices: tuple[str, ...] = ()) -> Any:
+    return field(
+        default=default, metadata={"ja": help_ja, "en": help_en, "choices": choices}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    host: str = _setting("127.0.0.1", "待ち受けるアドレス", "address to listen on")
+    port: int = _setting(7860, "待ち受けるポート", "port to listen on")
+    data_dir: Path = _setting(
+        PROJECT_DIR / "data", "会話と設定の置き場所", "where conversations and settings live"
+    )
+    models_dir: Path = _setting(
+        PROJECT_DIR / "models", "GGUF モデルの置き場所", "where GGUF models live"
+    )
+    browser: bool = _setting(
+        True, "起動したらブラウザーで開く", "open the page in the browser at start"
+    )
+    language: str = _setting(
+        "ja", "端末に出す文の言語", "language of messages in the terminal", ("ja", "en")
+    )
+    log_level: str = _setting(
+        "WARNING", "ログの細かさ", "log level", ("DEBUG", "INFO", "WARNING", "ERROR")
+    )
+    model: str = _setting("", "最初に使うモデル", "model to start with")
+    n_ctx: int = _setting(
+        0,
+        "文脈の長さ（全員で分け合うトークン数。0 はモデルに合わせて最大 8192）",
+        "context in tokens, shared by everybody (0 = the model's own, at most 8192)",
+    )
+    n_slots: int = _setting(8, "同時に処理する数", "requests computed at the same time")
+    n_batch: int = _setting(512, "一度に計算するトークン数", "tokens computed in one step")
+    n_threads: int = _setting(
+        0, "計算に使うスレッド数（0 は物理コア数）", "threads (0 = physical cores)"
+    )
+    n_gpu_layers: int = _setting(
+        -1, "GPU に置く層の数（-1 はすべて）", "layers on the GPU (-1 = all)"
+    )
+    flash_attn: str = _setting("auto", "Flash Attention", "flash attention", ("auto", "on", "off"))
+    kv_type: str = _setting("f16", "KV キャッシュの型", "type of the KV cache", ("f16", "q8_0"))
+    mmap: bool = _setting(True, "モデルを mmap で読む", "map the model file into memory")
+    mlock: bool = _setting(False, "モデルを RAM に固定する", "keep the model in RAM")
+
+    def __post_init__(self) -> None:
+        _check_range("port", self.port, 0, 65535)
+        _check_range("n_ctx", self.n_ctx, 0, 1 << 24)
+        _check_range("n_slots", self.n_slots, 1, 64)
+        _check_range("n_batch", self.n_batch, 32, 8192)
+        _check_range("n_threads", self.n_threads, 0, 1024)
+        _check_range("n_gpu_layers", self.n_gpu_layers, -1, 10_000)
+        for item in fields(self):
+            choices = item.metadata["choices"]
+            if choices and getattr(self, item.name) not in choices:
+                raise SettingsError(
+                    "app.bad_choice",
+                    name=item.name,
+                    value=getattr(self, item.name),
+                    choices=", ".join(choices),
+                )
+
+
+def load_settings(
+    command_line: Mapping[str, Any], environment: Mapping[str, str] = os.environ
+) -> Settings:
+    """Settings from defaults, file, environment and command line, later ones winning.
+
+    `command_line` holds only what was given. Raises SettingsError naming what cannot be used.
+    """
+    from_environment = {
+        item.name: environment[ENVIRONMENT_PREFIX + item.name.upper()]
+        for item in fields(Settings)
+        if ENVIRONMENT_PREFIX + item.name.upper() in environment
+    }
+    chosen = {**from_environment, **command_line}
+    data_dir = Path(chosen.get("data_dir", Settings().data_dir))
+    values = {**_read_file(data_dir / "settings.toml"), **chosen}
+    kinds = {item.name: item.type for item in fields(Settings)}
+    return Settings(**{name: _convert(name, kinds[name], raw) for name, raw in values.items()})
+
+
+def add_arguments(parser: argparse.ArgumentParser, language: str) -> None:
+    """One option per setting; booleans as --name / --no-name."""
+    for item in fields(Settings):
+        option = "--" + item.name.replace("_", "-")
+        text = f"{item.metadata[language]} [{item.default}]".replace("%", "%%")
+        if item.type is bool:
+            parser.add_argument(
+                option, action=argparse.BooleanOptionalAction, default=None, help=text
+            )
+        else:
+            parser.add_argument(option, default=None, help=text, metavar="…")
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError("app.bad_settings_file", path=path, reason=error) from error
+    unknown = set(values) - {item.name for item in fields(Settings)}
+    if unknown:
+        raise SettingsError("app.unknown_setting", name=", ".join(sorted(unknown)), path=path)
+    return values
+
+
+def _convert(name: str, kind: Any, raw: Any) -> Any:
+    if kind is bool and isinstance(raw, str):
+        if raw.lower() in ("1", "true", "yes", "on"):
+            return True
+        if raw.lower() in ("0", "false", "no", "off"):
+            return False
+        raise SettingsError("app.bad_value", name=name, value=raw)
+    try:
+        return raw if isinstance(raw, kind) else kind(raw)
+    except (TypeError, ValueError) as error:
+        raise SettingsError("app.bad_value", name=name, value=raw) from error
+
+
+def _check_range(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise SettingsError("app.bad_value", name=name, value=value)

@@ -1,0 +1,165 @@
+"""llama.cpp's sampler chain for one sequence, and its grammar. Decides ids; knows no text.
+
+The grammar is checked lazily (llama.cpp `common/sampling.cpp` does the same): sample first, look
+at the chosen token only, and build the full mask (23 ms at a 152k vocabulary) when it is refused.
+Where the grammar leaves one continuation only, its tokens come along as `forced` (jump-forward,
+SGLang 2024): they are computed in one batch instead of being sampled one by one.
+"""
+
+import ctypes
+import random
+from collections.abc import Callable
+from typing import Any
+
+import llama_cpp.llama_cpp as ll
+import numpy as np
+
+from webui.engine.grammar import Grammar, Matcher
+from webui.engine.request import SamplingParams
+from webui.engine.vocab import Vocab
+
+CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+
+
+class Sampler:
+    """Owns native samplers: call close(). Raises ValueError when llama.cpp refuses the grammar."""
+
+    def __init__(self, vocab: Vocab, params: SamplingParams, prompt_ids: list[int]) -> None:
+        self._vocab = vocab
+        self._grammar = GrammarState(vocab, params.grammar) if params.grammar else None
+        self._ends = frozenset(params.stop_token_ids)
+        self._ignore_eos = params.ignore_eos
+        self._chain = _chain(vocab, params)
+        if params.penalty_last_n:
+            for token_id in prompt_ids[-params.penalty_last_n :]:
+                ll.llama_sampler_accept(self._chain, token_id)
+
+    def sample(self, context: Any, batch_index: int) -> tuple[tuple[int, ...], bool]:
+        """(new ids, is_end) from the logits at `batch_index`: the sampled id and the forced ones."""
+        if self._grammar is None:
+            token_id = int(ll.llama_sampler_sample(self._chain, context, batch_index))
+            return self._finish_or((token_id,))
+        token_id = self._sample_with_grammar(self._grammar, context, batch_index)
+        if self._is_end(token_id):
+            return (), True
+        self._grammar.accept(token_id)
+        forced = self._grammar.forced_ids()
+        for forced_id in (token_id, *forced):
+            ll.llama_sampler_accept(self._chain, forced_id)
+        for forced_id in forced:
+            self._grammar.accept(forced_id)
+        return (token_id, *forced), self._grammar.must_end
+
+    def close(self) -> None:
+        ll.llama_sampler_free(self._chain)
+        if self._grammar:
+            self._grammar.close()
+
+    def _finish_or(self, ids: tuple[int, ...]) -> tuple[tuple[int, ...], bool]:
+        return ((), True) if self._is_end(ids[0]) else (ids, False)
+
+    def _is_end(self, token_id: int) -> bool:
+        if token_id in self._ends:
+            return True
+        return not self._ignore_eos and self._vocab.is_end(token_id)
+
+    def _sample_with_grammar(self, grammar: "GrammarState", context: Any, index: int) -> int:
+        logits = _logits(context, index, self._vocab.n_tokens)
+        token_id = _apply(logits, lambda array: ll.llama_sampler_apply(self._chain, array))
+        if grammar.allows(token_id):
+            return token_id
+
+        def masked(array: Any) -> None:
+            grammar.mask(array)
+            ll.llama_sampler_apply(self._chain, array)
+
+        token_id = _apply(logits, masked)
+        if not grammar.allows(token_id):
+            raise ValueError("the grammar allows no token of this model here")
+        return token_id
+
+
+class GrammarState:
+    """Where one sequence stands in its grammar: our matcher, and llama.cpp's for the full mask."""
+
+    def __init__(self, vocab: Vocab, text: str) -> None:
+        self._vocab = vocab
+        self._matcher = Matcher(Grammar.parse(text))
+        self._native = ll.llama_sampler_init_grammar(vocab.pointer, text.encode(), b"root")
+        if not self._native:
+            raise ValueError("llama.cpp refuses the grammar")
+
+    @property
+    def must_end(self) -> bool:
+        return self._matcher.must_end
+
+    def allows(self, token_id: int) -> bool:
+        if self._vocab.is_end(token_id):
+            return self._matcher.can_end
+        return self._matcher.allows(self._vocab.piece(token_id))
+
+    def accept(self, token_id: int) -> None:
+        self._matcher.accept(self._vocab.piece(token_id))
+        ll.llama_sampler_accept(self._native, token_id)
+
+    def mask(self, candidates: Any) -> None:
+        ll.llama_sampler_apply(self._native, candidates)
+
+    def forced_ids(self) -> tuple[int, ...]:
+        """Ids of the text that must follow. Its last token stays open unless the grammar ends
+        there, because it may merge with what comes after."""
+        text = self._matcher.forced()
+        ids = self._vocab.encode_continuation(text) if len(text) > 1 else ()
+        after = self._matcher.copy()
+        after.accept(text.encode()) if ids else None
+        return ids if after.must_end else ids[:-1]
+
+    def close(self) -> None:
+        ll.llama_sampler_free(self._native)
+
+
+def _chain(vocab: Vocab, params: SamplingParams) -> Any:
+    """llama.cpp's default order: bias, penalties, top_k, top_p, min_p, temperature, draw."""
+    chain = ll.llama_sampler_chain_init(ll.llama_sampler_chain_default_params())
+
+    def add(sampler: Any) -> None:
+        ll.llama_sampler_chain_add(chain, sampler)
+
+    biases = list(params.logit_bias)
+    if params.ignore_eos:
+        biases += [(token_id, -np.inf) for token_id in vocab.end_ids]
+    if biases := [(i, b) for i, b in biases if i < vocab.n_tokens]:
+        array = (ll.llama_logit_bias * len(biases))(*(ll.llama_logit_bias(i, b) for i, b in biases))
+        add(ll.llama_sampler_init_logit_bias(vocab.n_tokens, len(biases), array))
+    penalties = (params.repeat_penalty, params.frequency_penalty, params.presence_penalty)
+    if params.penalty_last_n and penalties != (1.0, 0.0, 0.0):
+        add(ll.llama_sampler_init_penalties(vocab.n_tokens, params.penalty_last_n, *penalties))
+    if params.temperature == 0:
+        add(ll.llama_sampler_init_greedy())
+        return chain
+    if params.top_k:
+        add(ll.llama_sampler_init_top_k(params.top_k))
+    if params.top_p < 1:
+        add(ll.llama_sampler_init_top_p(params.top_p, 1))
+    if params.min_p > 0:
+        add(ll.llama_sampler_init_min_p(params.min_p, 1))
+    add(ll.llama_sampler_init_temp(params.temperature))
+    seed = random.getrandbits(32) if params.seed is None else params.seed
+    add(ll.llama_sampler_init_dist(seed))
+    return chain
+
+
+def _logits(context: Any, index: int, n_tokens: int) -> np.ndarray:
+    pointer = ll.llama_get_logits_ith(context, index)
+    return np.ctypeslib.as_array(pointer, shape=(n_tokens,))
+
+
+def _apply(logits: np.ndarray, apply: Callable[[Any], None]) -> int:
+    """The id that `apply` selects from all candidates."""
+    candidates = np.zeros(len(logits), dtype=CANDIDATE)
+    candidates["id"] = np.arange(len(logits), dtype=np.int32)
+    candidates["logit"] = logits
+    data = candidates.ctypes.data_as(ctypes.POINTER(ll.llama_token_data))
+    array = ll.llama_token_data_array(data, len(logits), -1, False)
+    apply(ctypes.byref(array))
+    return int(array.data[array.selected].id)

@@ -1,0 +1,252 @@
+"""Which tokens the next step computes. Pure bookkeeping: knows nothing about llama.cpp or text.
+
+schedule() → Batch; the runner computes it; update() takes in what was sampled. Decoding sequences
+come first, one token each; the rest of the step reads prompts. Requests are admitted in the order
+of arrival, and only when they can finish.
+"""
+
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
+from collections.abc import Sequence as Ids
+from dataclasses import dataclass
+
+from webui.engine.pace import Pace
+from webui.engine.prefix_cache import MemoryOperation, PrefixCache, Trim
+from webui.engine.request import FinishReason, SequenceOutput
+from webui.engine.sequence import Sequence
+
+MIN_SHARED_PREFIX = 32  # tokens; a shorter one is not worth waiting for
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Compute `count` tokens of `sequence` from position `start`."""
+
+    sequence: Sequence
+    start: int
+    count: int
+
+    @property
+    def ends_sequence(self) -> bool:
+        """The last known token is computed, so the next one can be sampled."""
+        return self.start + self.count == len(self.sequence.token_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One llama_decode: first the memory operations, in order, then the entries."""
+
+    operations: tuple[MemoryOperation, ...]
+    entries: tuple[Entry, ...]
+
+    @property
+    def num_tokens(self) -> int:
+        return sum(entry.count for entry in self.entries)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """What one sequence got in a step: the sampled id and what a grammar forces after it."""
+
+    token_ids: tuple[int, ...] = ()
+    is_end: bool = False  # end of generation was sampled (it is not among token_ids)
+    error: str = ""  # this sequence alone failed
+
+
+class Scheduler:
+    def __init__(self, cache: PrefixCache, n_batch: int, pace: Pace | None = None) -> None:
+        self.cache = cache
+        self.n_batch = n_batch
+        self.waiting: deque[Sequence] = deque()
+        self.running: list[Sequence] = []  # in order of arrival
+        self._pace = pace or Pace(n_batch)
+        self._operations: list[MemoryOperation] = []  # for the next batch
+        self._reported: dict[int, tuple[int, int]] = {}  # request id: (prompt done, ahead)
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self.waiting or self.running)
+
+    def add(self, sequence: Sequence) -> SequenceOutput | None:
+        """Queue it. One that could never fit is answered at once with an error."""
+        if sequence.max_total_tokens > self.cache.num_cells:
+            return _finished(sequence, FinishReason.ERROR, error="longer than the context")
+        self.waiting.append(sequence)
+        return None
+
+    def abort(self, request_id: int) -> SequenceOutput | None:
+        """Stop it wherever it is; its slot is free for others at once. None when unknown."""
+        for sequence in self.waiting:
+            if sequence.request_id == request_id:
+                self.waiting.remove(sequence)
+                return self._finish(sequence, FinishReason.ABORT)
+        for sequence in self.running:
+            if sequence.request_id == request_id:
+                return self._finish(sequence, FinishReason.ABORT)
+        return None
+
+    def schedule(self) -> Batch:
+        """The next step. Empty when nothing can run."""
+        self._admit()
+        decoding = [sequence for sequence in self.running if sequence.is_decoding]
+        reading = [sequence for sequence in self.running if not sequence.is_decoding]
+        entries = [Entry(sequence, sequence.num_computed_tokens, 1) for sequence in decoding]
+        if reading:
+            entries += self._reading_entries(reading, self._pace.prefill_tokens(len(decoding)))
+        operations, self._operations = tuple(self._operations), []
+        return Batch(operations, tuple(entries))
+
+    def update(
+        self, batch: Batch, sampled: Mapping[int, Sampled], seconds: float = 0.0
+    ) -> list[SequenceOutput]:
+        """The batch was computed in `seconds`; `sampled` by request id for entries that ended."""
+        self._observe(batch, seconds)
+        outputs = []
+        for entry in batch.entries:
+            sequence = entry.sequence
+            end = entry.start + entry.count
+            self.cache.extend(sequence.slot, sequence.token_ids[entry.start : end])
+            sequence.num_computed_tokens = end
+            if sequence.request_id in sampled:
+                outputs.append(self._take(sequence, sampled[sequence.request_id]))
+        return outputs + self._news()
+
+    def undo(self, batch: Batch, *, restart: bool) -> None:
+        """The batch was interrupted: forget what it may have left in memory, compute it again.
+
+        With `restart` the memory could not be cut there, so the sequences start from nothing.
+        """
+        for entry in batch.entries:
+            sequence = entry.sequence
+            if restart:
+                sequence.num_computed_tokens = 0
+            trim = self.cache.reset(sequence.slot, sequence.num_computed_tokens)
+            self._operations.append(trim)
+
+    def fail(self, batch: Batch, error: str) -> list[SequenceOutput]:
+        """The batch could not be computed: its sequences end with `error`, the others go on."""
+        self.undo(batch, restart=True)
+        return [
+            self._finish(entry.sequence, FinishReason.ERROR, error=error) for entry in batch.entries
+        ]
+
+    def problems(self, num_in_memory: Mapping[int, int] | None = None) -> list[str]:
+        """Broken invariants. `num_in_memory`: tokens per slot as llama.cpp itself counts them."""
+        found = self.cache.problems()
+        owners = {slot.index: slot.owner for slot in self.cache.slots if slot.owner}
+        if sorted(owners) != sorted(sequence.slot for sequence in self.running):
+            found.append("running + resident + free slots do not add up")
+        for sequence in self.running:
+            slot = self.cache.slots[sequence.slot]
+            if list(slot.token_ids) != sequence.token_ids[: sequence.num_computed_tokens]:
+                found.append(f"slot {slot.index} does not hold its sequence's tokens")
+        pending = {operation.slot for operation in self._operations if isinstance(operation, Trim)}
+        for index, count in (num_in_memory or {}).items():
+            if index not in pending and count != len(self.cache.slots[index].token_ids):
+                found.append(f"slot {index}: llama.cpp holds {count} tokens, we think otherwise")
+        return found
+
+    def _admit(self) -> None:
+        while self.waiting:
+            sequence = self.waiting[0]
+            if self._waits_for_shared_prefix(sequence):
+                return
+            operations = self.cache.allocate(sequence)
+            if operations is None:
+                return
+            self._operations += operations
+            self.waiting.popleft()
+            self.running.append(sequence)
+            sequence.admitted_at = time.perf_counter()
+
+    def _waits_for_shared_prefix(self, sequence: Sequence) -> bool:
+        if not self.cache.partial_reuse:
+            return False
+        coming = self.cache.num_coming_tokens(sequence.token_ids)
+        if coming < MIN_SHARED_PREFIX:
+            return False
+        return coming - self.cache.num_cached_tokens(sequence.token_ids) >= MIN_SHARED_PREFIX
+
+    def _reading_entries(self, reading: list[Sequence], budget: int) -> list[Entry]:
+        """Split `budget` tokens: half for the oldest, half for whoever needs least to start.
+
+        In strict order a short question would wait minutes behind a long document; this way it
+        starts soon, and the document still gets at least half.
+        """
+        shares: dict[int, int] = {}
+        oldest = reading[0]
+        shares[oldest.request_id] = min(oldest.num_pending_tokens, (budget + 1) // 2)
+        left = budget - shares[oldest.request_id]
+        for sequence in sorted(reading, key=lambda s: s.num_pending_tokens):
+            given = shares.get(sequence.request_id, 0)
+            more = min(sequence.num_pending_tokens - given, left)
+            shares[sequence.request_id] = given + more
+            left -= more
+        return [
+            Entry(sequence, sequence.num_computed_tokens, shares[sequence.request_id])
+            for sequence in reading
+            if shares[sequence.request_id]
+        ]
+
+    def _take(self, sequence: Sequence, sampled: Sampled) -> SequenceOutput:
+        if sampled.error:
+            return self._finish(sequence, FinishReason.ERROR, error=sampled.error)
+        if sampled.token_ids and not sequence.first_token_at:
+            sequence.first_token_at = time.perf_counter()
+        room = sequence.sampling.max_tokens - sequence.num_completion_tokens
+        new_ids = sampled.token_ids[:room]
+        sequence.token_ids.extend(new_ids)
+        if sampled.is_end and len(new_ids) == len(sampled.token_ids):
+            return self._finish(sequence, FinishReason.STOP, new_ids)
+        if sequence.num_completion_tokens >= sequence.sampling.max_tokens:
+            return self._finish(sequence, FinishReason.LENGTH, new_ids)
+        return SequenceOutput(sequence.request_id, new_ids, sequence.num_prompt_tokens, -1)
+
+    def _finish(
+        self,
+        sequence: Sequence,
+        reason: FinishReason,
+        new_ids: Ids[int] = (),
+        *,
+        error: str = "",
+    ) -> SequenceOutput:
+        if sequence in self.running:
+            self.running.remove(sequence)
+            self.cache.retain(sequence.slot)
+        self._reported.pop(sequence.request_id, None)
+        return _finished(sequence, reason, new_ids, error=error)
+
+    def _observe(self, batch: Batch, seconds: float) -> None:
+        num_decoding = sum(1 for entry in batch.entries if entry.sequence.is_decoding)
+        self._pace.observe(num_decoding, batch.num_tokens - num_decoding, seconds)
+
+    def _news(self) -> list[SequenceOutput]:
+        """Progress of those still waiting or reading, when it has changed."""
+        current = {s.request_id: (0, ahead) for ahead, s in enumerate(self.waiting)}
+        for sequence in self.running:
+            if not sequence.num_completion_tokens:
+                current[sequence.request_id] = (sequence.num_computed_tokens, -1)
+        changed = _changes(self._reported, current.items())
+        self._reported = current
+        return [SequenceOutput(i, (), done, ahead) for i, (done, ahead) in changed]
+
+
+def _changes(
+    known: Mapping[int, tuple[int, int]], current: Iterable[tuple[int, tuple[int, int]]]
+) -> list[tuple[int, tuple[int, int]]]:
+    return [(i, state) for i, state in current if known.get(i) != state]
+
+
+def _finished(
+    sequence: Sequence, reason: FinishReason, new_ids: Ids[int] = (), *, error: str = ""
+) -> SequenceOutput:
+    return SequenceOutput(
+        sequence.request_id,
+        tuple(new_ids),
+        min(sequence.num_computed_tokens, sequence.num_prompt_tokens),
+        -1,
+        reason,
+        error,
+        sequence.usage(),
+    )
