@@ -1,0 +1,33 @@
+"""SQLite's only door: conversations, their message trees, presets and settings, per owner.
+
+Everything outside imports from here; `sqlite3` is imported only inside this package. Knows
+nothing about models, prompts, tokens or the page.
+
+    database.py       connections, transactions, which failure becomes which sentence
+    migrations.py     the schema, as numbered steps
+    texts.py          cleaning, search keys, snippets (pure)
+    values.py         the frozen values that callers get
+    conversations.py  rows of the table `conversations`, and search
+    messages.py       the message tree
+    archive.py        the JSON export: its shape, its strict validation (pure)
+    preferences.py    sampling presets and small settings
+    storage.py        Storage: owner checks and one transaction per call
+"""
+
+from webui.storage.archive import InvalidExportError
+from webui.storage.conversations import NotFoundError
+from webui.storage.database import StorageError
+from webui.storage.storage import Storage
+from webui.storage.values import Conversation, ConversationSummary, Message, Role, Status
+
+__all__ = [
+    "Conversation",
+    "ConversationSummary",
+    "InvalidExportError",
+    "Message",
+    "NotFoundError",
+    "Role",
+    "Status",
+    "Storage",
+    "StorageError",
+]

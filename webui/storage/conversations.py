@@ -1,0 +1,168 @@
+"""Rows of the table `conversations`, each under its owner, and the search over them.
+
+Knows nothing about transactions; the caller brings the connection.
+"""
+
+import json
+import secrets
+import sqlite3
+from typing import Any
+
+from webui.errors import AppError
+from webui.storage.texts import clean, clean_title, search_key, snippet, to_json
+from webui.storage.values import Conversation, ConversationSummary
+
+
+class NotFoundError(AppError):
+    """Unknown, deleted or another owner's: one and the same error, so that ids leak nothing."""
+
+    def __init__(self) -> None:
+        super().__init__("storage.not_found")
+
+
+_COLUMNS = """id, owner, title, title_is_auto, system_prompt, sampling, model_id, leaf_id,
+              created_at, updated_at"""
+
+
+def new_id() -> str:
+    return secrets.token_urlsafe(12)
+
+
+def get(db: sqlite3.Connection, owner: str, conversation_id: str) -> Conversation:
+    row = db.execute(
+        f"SELECT {_COLUMNS} FROM conversations WHERE id = ? AND owner = ? AND deleted_at IS NULL",
+        (clean(conversation_id), clean(owner)),
+    ).fetchone()
+    if row is None:
+        raise NotFoundError
+    return _from_row(row)
+
+
+def insert(db: sqlite3.Connection, conversation: Conversation) -> None:
+    values = _to_row(conversation)
+    names = ", ".join(values)
+    places = ", ".join(f":{name}" for name in values)
+    db.execute(f"INSERT INTO conversations ({names}) VALUES ({places})", values)
+
+
+def save(db: sqlite3.Connection, conversation: Conversation) -> None:
+    """Writes every field of a conversation that `get` has returned."""
+    values = _to_row(conversation)
+    assignments = ", ".join(f"{name} = :{name}" for name in values)
+    db.execute(f"UPDATE conversations SET {assignments} WHERE id = :id", values)
+
+
+def set_leaf(
+    db: sqlite3.Connection,
+    conversation_id: str,
+    leaf_id: str | None,
+    *,
+    updated_at: float | None = None,
+) -> None:
+    db.execute(
+        """UPDATE conversations SET leaf_id = ?, updated_at = coalesce(?, updated_at)
+           WHERE id = ?""",
+        (leaf_id, updated_at, conversation_id),
+    )
+
+
+def newest(
+    db: sqlite3.Connection, owner: str, limit: int, offset: int
+) -> list[ConversationSummary]:
+    rows = db.execute(
+        """SELECT id, title, updated_at FROM conversations
+           WHERE owner = ? AND deleted_at IS NULL
+           ORDER BY updated_at DESC, number DESC LIMIT ? OFFSET ?""",
+        (clean(owner), limit, offset),
+    )
+    return [ConversationSummary(id, title, updated_at, "") for id, title, updated_at in rows]
+
+
+def search(
+    db: sqlite3.Connection, owner: str, needle: bytes, limit: int, offset: int
+) -> list[ConversationSummary]:
+    """The newest conversations whose title or any message contains `needle`, a search key.
+
+    A plain scan: 35 ms for 20,000 messages (20 MB), exact for one character as for twenty, and
+    nothing to keep in step. A trigram index would not know the one- and two-character words of
+    which Japanese is full.
+    """
+    rows = db.execute(
+        """SELECT c.id, c.title, c.updated_at, (
+               SELECT m.number FROM messages m JOIN message_keys k ON k.message_number = m.number
+               WHERE m.conversation_id = c.id AND contains(k.key, :needle)
+               ORDER BY m.number DESC LIMIT 1
+           ) AS hit
+           FROM conversations c
+           WHERE c.owner = :owner AND c.deleted_at IS NULL
+             AND (hit IS NOT NULL OR contains(c.title_key, :needle))
+           ORDER BY c.updated_at DESC, c.number DESC LIMIT :limit OFFSET :offset""",
+        {"owner": clean(owner), "needle": needle, "limit": limit, "offset": offset},
+    ).fetchall()
+    return [
+        ConversationSummary(id, title, updated_at, _snippet_of(db, hit, needle))
+        for id, title, updated_at, hit in rows
+    ]
+
+
+def _snippet_of(db: sqlite3.Connection, message_number: int | None, needle: bytes) -> str:
+    if message_number is None:
+        return ""
+    (content,) = db.execute(
+        "SELECT content FROM messages WHERE number = ?", (message_number,)
+    ).fetchone()
+    return snippet(content, needle)
+
+
+def ids(db: sqlite3.Connection, owner: str) -> list[str]:
+    rows = db.execute(
+        """SELECT id FROM conversations WHERE owner = ? AND deleted_at IS NULL
+           ORDER BY updated_at DESC, number DESC""",
+        (clean(owner),),
+    )
+    return [id for (id,) in rows]
+
+
+def hide(db: sqlite3.Connection, conversation_id: str, now: float) -> None:
+    db.execute("UPDATE conversations SET deleted_at = ? WHERE id = ?", (now, conversation_id))
+
+
+def show(db: sqlite3.Connection, owner: str, conversation_id: str) -> bool:
+    """Undoes `hide`; False when it was visible all along. Raises NotFoundError."""
+    shown = db.execute(
+        """UPDATE conversations SET deleted_at = NULL
+           WHERE id = ? AND owner = ? AND deleted_at IS NOT NULL""",
+        (clean(conversation_id), clean(owner)),
+    )
+    if shown.rowcount == 0:
+        get(db, owner, conversation_id)
+    return shown.rowcount > 0
+
+
+def purge(db: sqlite3.Connection, deleted_before: float) -> int:
+    """Removes for good what was hidden before that time; returns how many conversations."""
+    return db.execute("DELETE FROM conversations WHERE deleted_at < ?", (deleted_before,)).rowcount
+
+
+def _to_row(conversation: Conversation) -> dict[str, Any]:
+    title = clean_title(conversation.title)
+    return {
+        "id": conversation.id,
+        "owner": clean(conversation.owner),
+        "title": title,
+        "title_key": search_key(title),
+        "title_is_auto": conversation.title_is_auto,
+        "system_prompt": clean(conversation.system_prompt),
+        "sampling": to_json(conversation.sampling),
+        "model_id": clean(conversation.model_id),
+        "leaf_id": conversation.leaf_id,
+        "created_at": conversation.created_at,
+        "updated_at": conversation.updated_at,
+    }
+
+
+def _from_row(row: tuple[Any, ...]) -> Conversation:
+    id, owner, title, title_is_auto, system_prompt, sampling, *rest = row
+    return Conversation(
+        id, owner, title, bool(title_is_auto), system_prompt, json.loads(sampling), *rest
+    )
