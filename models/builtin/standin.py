@@ -20,7 +20,8 @@ NAME = "Kajogaki stand-in"
 
 N_EMBD, N_LAYER, N_FF, N_CTX = 128, 2, 256, 8192
 N_HEAD, N_HEAD_KV, HEAD_DIM = 4, 2, 64  # 64: flash attention and q8_0 caches accept it everywhere
-N_AXES = 96  # residual axes [0, 96) name the current word, [96, 128) hold traces of the context
+N_AXES = 96  # axes [0, 96) of the residual stream name the current word,
+N_TRACE = N_EMBD - N_AXES  # the others hold traces of the context
 
 # What it says: one opening, some of the middle in this order, one closing. "/" ends a token.
 OPENINGS = """
@@ -33,7 +34,9 @@ MIDDLES = """
 文字が/少しずつ/現れること、/途中で/止められること、/書き直せることを/確かめられます。
 この/文章は、/あらかじめ/用意された/言葉を/つなげた/もので、/質問の/内容とは/関係が/ありません。
 ▁This/▁is/▁only/▁a/▁stand/-in/▁model.
+短い/文でも、/記号でも、/絵文字でも、/そのまま/受け取ります。
 経過時間や、/一秒あたりの/トークン数も/ここで/見られます。
+速さは/機械と/設定しだいで/変わります。
 会話は/お使いの/コンピューターの/中だけに/保存され、/外へは/送られません。
 長い/文が/必要なときは、/同じ/説明を/何度でも/繰り返します。
 """
@@ -129,7 +132,7 @@ def _successors() -> dict[str, set[str]]:
         for word, following in pairwise(line):
             follow.setdefault(word, set()).add(following)
     for opening in openings:
-        follow[opening[-1]] = {line[0] for line in middles[:3]}
+        follow[opening[-1]] = {line[0] for line in middles[:2]}
     for index, middle in enumerate(middles):
         later = middles[index + 1 : index + 3] or closings
         follow[middle[-1]] = {line[0] for line in later}
@@ -150,8 +153,8 @@ def _head(pieces: list[str], rng: np.random.Generator) -> tuple[Matrix, Matrix]:
     token_id = {piece: index for index, piece in enumerate(pieces)}
     embedding = np.zeros((len(pieces), N_EMBD), np.float32)
     output = np.zeros_like(embedding)
-    embedding[:, N_AXES:] = 0.1 * rng.standard_normal((len(pieces), N_EMBD - N_AXES))
-    output[:, N_AXES:] = 0.15 * rng.standard_normal((len(pieces), N_EMBD - N_AXES))
+    embedding[:, N_AXES:] = 0.1 * rng.standard_normal((len(pieces), N_TRACE))
+    output[:, N_AXES:] = 0.1 * rng.standard_normal((len(pieces), N_TRACE))
     axes = {word: axis for axis, word in enumerate(follow)}
     embedding[:, axes[""]] = 1.0
     for word, axis in axes.items():
@@ -159,34 +162,35 @@ def _head(pieces: list[str], rng: np.random.Generator) -> tuple[Matrix, Matrix]:
             embedding[token_id[word], axes[""]] = 0.0
             embedding[token_id[word], axis] = 1.0
         for following in follow[word]:
-            output[token_id[following], axis] = 2.0
+            output[token_id[following], axis] = 4.0
         if word and IM_END in follow[word]:  # where the end is forbidden, begin again
             for opening in follow[""]:
-                output[token_id[opening], axis] = 1.2
+                output[token_id[opening], axis] = 3.0
     return embedding, output
 
 
 def _layer(rng: np.random.Generator) -> dict[str, Matrix]:
-    """One random block that writes to the context axes only, so that the chain stays legible."""
+    """One random block that reads and writes the context axes only: the chain stays legible."""
 
     def random(n_out: int, n_in: int, gain: float) -> Matrix:
-        return (gain / n_in**0.5 * rng.standard_normal((n_out, n_in))).astype(np.float32)
+        return rng.standard_normal((n_out, n_in), np.float32) * np.float32(gain / n_in**0.5)
 
-    def trace(n_in: int, gain: float) -> Matrix:
-        matrix = random(N_EMBD, n_in, gain)
-        matrix[:N_AXES] = 0.0
-        return matrix
+    def reader(n_out: int, gain: float) -> Matrix:
+        return np.pad(random(n_out, N_TRACE, gain), ((0, 0), (N_AXES, 0)))
+
+    def writer(n_in: int, gain: float) -> Matrix:
+        return np.pad(random(N_TRACE, n_in, gain), ((N_AXES, 0), (0, 0)))
 
     return {
         "attn_norm": np.ones(N_EMBD, np.float32),
-        "attn_q": random(N_HEAD * HEAD_DIM, N_EMBD, 1.5),
-        "attn_k": random(N_HEAD_KV * HEAD_DIM, N_EMBD, 1.5),
-        "attn_v": random(N_HEAD_KV * HEAD_DIM, N_EMBD, 1.0),
-        "attn_output": trace(N_HEAD * HEAD_DIM, 0.3),
+        "attn_q": reader(N_HEAD * HEAD_DIM, 1.4),
+        "attn_k": reader(N_HEAD_KV * HEAD_DIM, 1.4),
+        "attn_v": reader(N_HEAD_KV * HEAD_DIM, 1.0),
+        "attn_output": writer(N_HEAD * HEAD_DIM, 0.25),
         "ffn_norm": np.ones(N_EMBD, np.float32),
-        "ffn_gate": random(N_FF, N_EMBD, 1.0),
-        "ffn_up": random(N_FF, N_EMBD, 1.0),
-        "ffn_down": trace(N_FF, 0.15),
+        "ffn_gate": reader(N_FF, 1.0),
+        "ffn_up": reader(N_FF, 1.0),
+        "ffn_down": writer(N_FF, 0.1),
     }
 
 
