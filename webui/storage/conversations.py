@@ -108,10 +108,12 @@ def search(
 def _snippet_of(db: sqlite3.Connection, message_number: int | None, needle: bytes) -> str:
     if message_number is None:
         return ""
-    (content,) = db.execute(
-        "SELECT content FROM messages WHERE number = ?", (message_number,)
+    content, key = db.execute(
+        """SELECT content, key FROM messages JOIN message_keys ON message_number = number
+           WHERE number = ?""",
+        (message_number,),
     ).fetchone()
-    return snippet(content, needle)
+    return snippet(content, key, needle)
 
 
 def ids(db: sqlite3.Connection, owner: str) -> list[str]:
@@ -139,9 +141,9 @@ def show(db: sqlite3.Connection, owner: str, conversation_id: str) -> bool:
     return shown.rowcount > 0
 
 
-def purge(db: sqlite3.Connection, deleted_before: float) -> int:
-    """Removes for good what was hidden before that time; returns how many conversations."""
-    return db.execute("DELETE FROM conversations WHERE deleted_at < ?", (deleted_before,)).rowcount
+def purge(db: sqlite3.Connection, deleted_until: float) -> int:
+    """Removes for good what was hidden by that time; returns how many conversations."""
+    return db.execute("DELETE FROM conversations WHERE deleted_at <= ?", (deleted_until,)).rowcount
 
 
 def _to_row(conversation: Conversation) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import operator
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +17,13 @@ from pathlib import Path
 from webui.errors import AppError
 from webui.storage.migrations import APPLICATION_ID, MIGRATIONS
 
-BUSY_TIMEOUT_MS = 5_000
-JOURNAL_SIZE_LIMIT = 16 << 20
+_PRAGMAS = (
+    "busy_timeout = 5000",  # ms
+    "foreign_keys = ON",
+    "synchronous = NORMAL",  # with WAL: a kill loses nothing, a power cut at most the last moments
+    "secure_delete = ON",  # deleted talk is not left in the file
+    "journal_size_limit = 16777216",
+)
 
 _log = logging.getLogger(__name__)
 
@@ -53,8 +59,7 @@ class Database:
             self._writer = self._connect()
         try:
             with self._explained():
-                self._writer.execute("PRAGMA journal_mode = WAL")
-                self._writer.execute(f"PRAGMA journal_size_limit = {JOURNAL_SIZE_LIMIT}")
+                _switch_to_wal(self._writer)
             self._migrate()
         except BaseException:
             self._writer.close()
@@ -115,10 +120,12 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA secure_delete = ON")  # deleted talk is not left in the file
+        try:
+            for pragma in _PRAGMAS:
+                connection.execute(f"PRAGMA {pragma}")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _migrate(self) -> None:
@@ -157,6 +164,19 @@ class Database:
                 raise
             _log.error("%s: %s", self._path, error)
             raise StorageError(_SENTENCES[code], path=self._path) from error
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    """Another process may be creating the same file; for this one step SQLite does not wait."""
+    deadline = time.monotonic() + 5
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(0.02)
 
 
 def _create_private_file(path: Path) -> None:

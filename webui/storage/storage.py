@@ -86,15 +86,13 @@ class Storage:
     ) -> Conversation:
         """Changes what is not None.
 
-        A title counts as a person's unless `title_is_auto` is True, and an automatic title never
-        replaces a person's, however late it comes.
+        A title given with `title_is_auto=True` never replaces one that a person has chosen,
+        however late it comes.
         """
         with self._database.write() as db:
             old = conversations.get(db, owner, conversation_id)
             if title is not None and title_is_auto and not old.title_is_auto:
                 title, title_is_auto = None, None
-            if title is not None and title_is_auto is None:
-                title_is_auto = False
             changes: dict[str, Any] = {
                 "title": title,
                 "title_is_auto": title_is_auto,

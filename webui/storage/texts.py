@@ -13,7 +13,7 @@ MAX_TEXT_CHARS = 10_000_000
 
 _SNIPPET_CHARS_BEFORE = 20
 _SNIPPET_CHARS_AFTER = 80
-_PIECE_CHARS = 256
+_MIN_STEP = 128
 
 _NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -62,38 +62,39 @@ def search_key(text: str) -> bytes:
     return _folded(text).encode()
 
 
-def snippet(text: str, needle: bytes) -> str:
-    """One line of `text` around the first place where its search key contains `needle`."""
-    folded_before = search_key(text).partition(needle)[0].decode()
-    match = _index_in_original(text, len(folded_before))
+def snippet(text: str, key: bytes, needle: bytes) -> str:
+    """One line of `text` around a place where `key`, its search key, contains `needle`.
+
+    Folding changes lengths, so the place in the text is guessed from the place in the key and
+    then looked for: first near the guess, otherwise window by window.
+    """
+    step = max(_MIN_STEP, 3 * len(needle.decode()))  # three characters can fold into one
+    guess = len(text) * key.find(needle) // len(key)
+    for start in (max(0, guess - step), *range(0, len(text), step)):
+        window = text[start : start + 2 * step]
+        before, match, _ = search_key(window).partition(needle)
+        if match:
+            return _line_around(text, start + _index_in_original(window, len(before.decode())))
+    return _line_around(text, guess)
+
+
+def _line_around(text: str, match: int) -> str:
     start = max(0, match - _SNIPPET_CHARS_BEFORE)
     end = match + _SNIPPET_CHARS_AFTER
     line = " ".join(text[start:end].split())
     return ("…" if start > 0 else "") + line + ("…" if end < len(text) else "")
 
 
+def _index_in_original(text: str, folded_index: int) -> int:
+    """The index in `text` of the character that became `folded_index` in its folded form."""
+
+    def num_folded(end: int) -> int:
+        return len(_folded(text[:end]))
+
+    return max(0, bisect_right(range(len(text) + 1), folded_index, key=num_folded) - 1)
+
+
 def _folded(text: str) -> str:
     # Case folding can undo the normal form (U+0345), hence the second pass.
     folded = unicodedata.normalize("NFKC", text).casefold()
     return unicodedata.normalize("NFKC", folded)
-
-
-def _index_in_original(text: str, folded_index: int) -> int:
-    """The index in `text` of the character that became `folded_index` in its folded form.
-
-    Piece by piece, so that a long message is folded once; where a piece border cuts a character
-    from its combining mark, the result is off by one, which a snippet forgives.
-    """
-    start = 0
-    while start < len(text):
-        num_folded = len(_folded(text[start : start + _PIECE_CHARS]))
-        if folded_index < num_folded:
-            break
-        folded_index -= num_folded
-        start += _PIECE_CHARS
-
-    def num_folded_before(end: int) -> int:
-        return len(_folded(text[start:end]))
-
-    ends = range(start, min(start + _PIECE_CHARS, len(text)) + 1)
-    return max(start, start + bisect_right(ends, folded_index, key=num_folded_before) - 1)
