@@ -64,23 +64,32 @@ class EnginePool:
         wanted = model_id or self.current_id or self._settings.model
         return self.catalog.get(wanted) if wanted else self.catalog.default()
 
-    @asynccontextmanager
-    async def lease(self, model_id: str = "") -> AsyncIterator[Engine]:
-        """The engine of `model_id`, loaded and kept while inside. Raises ModelLoadError.
+    async def acquire(self, model_id: str = "") -> Engine:
+        """The engine of `model_id`, loaded, and kept until release(). Raises ModelLoadError.
 
         A dead worker is started again. Another loaded model is unloaded first, when its last
-        request has ended.
+        request has ended. Cancelling the wait does not cancel a load that has begun.
         """
         async with self._turn:
-            engine = await self._load(self.spec(model_id))
+            engine = await asyncio.shield(self._load(self.spec(model_id)))
             self._num_leases += 1
             self._unused.clear()
+            return engine
+
+    def release(self) -> None:
+        """Give one acquire() back."""
+        self._num_leases -= 1
+        if self._num_leases == 0:
+            self._unused.set()
+
+    @asynccontextmanager
+    async def lease(self, model_id: str = "") -> AsyncIterator[Engine]:
+        """acquire() and release() around a block."""
+        engine = await self.acquire(model_id)
         try:
             yield engine
         finally:
-            self._num_leases -= 1
-            if self._num_leases == 0:
-                self._unused.set()
+            self.release()
 
     async def unload(self) -> None:
         async with self._turn:

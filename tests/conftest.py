@@ -1,0 +1,18 @@
+"""Shared parts of the tests: the built-in stand-in model, made once."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BUILTIN_DIR = Path(__file__).parent.parent / "models" / "builtin"
+
+
+@pytest.fixture(scope="session")
+def standin() -> Path:
+    """A real, tiny llama-architecture GGUF with its own tokenizer and chat template."""
+    path = BUILTIN_DIR / "standin.gguf"
+    if not path.exists():
+        subprocess.run([sys.executable, str(BUILTIN_DIR / "standin.py")], check=True)
+    return path

@@ -1,0 +1,247 @@
+"""The scheduler's promises, with no model: schedule, pretend to compute, update."""
+
+from webui.engine.pace import Pace
+from webui.engine.prefix_cache import Copy, PrefixCache, Trim
+from webui.engine.request import FinishReason, Request, SamplingParams, SequenceOutput
+from webui.engine.scheduler import Batch, Sampled, Scheduler
+from webui.engine.sequence import Sequence
+
+
+def make_scheduler(
+    num_slots: int = 4, num_cells: int = 1024, n_batch: int = 64, *, partial_reuse: bool = True
+) -> Scheduler:
+    return Scheduler(PrefixCache(num_slots, num_cells, partial_reuse=partial_reuse), n_batch)
+
+
+def add(
+    scheduler: Scheduler, request_id: int, prompt: range | list[int], max_tokens: int = 8
+) -> SequenceOutput | None:
+    sampling = SamplingParams(max_tokens=max_tokens)
+    return scheduler.add(Sequence.of(Request(request_id, tuple(prompt), sampling)))
+
+
+def step(scheduler: Scheduler, token: int = 7) -> tuple[Batch, list[SequenceOutput]]:
+    """One step in which every sequence that can sample gets `token`."""
+    batch = scheduler.schedule()
+    sampled = {e.sequence.request_id: Sampled((token,)) for e in batch.entries if e.ends_sequence}
+    return batch, scheduler.update(batch, sampled)
+
+
+def run_until_done(scheduler: Scheduler) -> list[SequenceOutput]:
+    finished = []
+    while scheduler.has_work:
+        finished += [output for output in step(scheduler)[1] if output.finish_reason]
+        assert scheduler.problems() == []
+    return finished
+
+
+def counts(batch: Batch) -> dict[int, int]:
+    return {entry.sequence.request_id: entry.count for entry in batch.entries}
+
+
+def test_decoding_sequences_come_before_reading_ones() -> None:
+    scheduler = make_scheduler()
+    add(scheduler, 1, range(10), max_tokens=50)
+    step(scheduler)
+    add(scheduler, 2, range(100, 400))
+    step(scheduler)  # decode only: measures what a step costs without reading
+    batch, _ = step(scheduler)
+    assert batch.entries[0].sequence.request_id == 1
+    assert counts(batch)[1] == 1
+    assert 0 < counts(batch)[2] < 64  # a share, not the whole batch
+
+
+def test_with_nobody_decoding_a_prompt_gets_full_chunks() -> None:
+    scheduler = make_scheduler()
+    add(scheduler, 1, range(200))
+    assert counts(step(scheduler)[0]) == {1: 64}
+
+
+def test_a_short_prompt_does_not_wait_for_a_long_one_to_be_read() -> None:
+    scheduler = make_scheduler()
+    add(scheduler, 1, range(600))
+    step(scheduler)
+    add(scheduler, 2, range(1000, 1020))
+    assert counts(step(scheduler)[0]) == {1: 44, 2: 20}
+
+
+def test_the_oldest_prompt_keeps_half_however_many_short_ones_come() -> None:
+    scheduler = make_scheduler(num_slots=8)
+    add(scheduler, 1, range(600))
+    for request_id in range(2, 8):
+        add(scheduler, request_id, [request_id * 100 + i for i in range(30)])
+    assert counts(step(scheduler)[0])[1] >= 32
+
+
+def test_a_request_waits_until_it_can_finish() -> None:
+    scheduler = make_scheduler(num_cells=100)
+    add(scheduler, 1, range(50), max_tokens=20)
+    add(scheduler, 2, range(100, 140), max_tokens=20)
+    step(scheduler)
+    assert [s.request_id for s in scheduler.running] == [1]
+    assert [o.request_id for o in run_until_done(scheduler)] == [1, 2]
+
+
+def test_requests_are_admitted_in_order_of_arrival() -> None:
+    """A small request never overtakes a large one that waits for room."""
+    scheduler = make_scheduler(num_cells=100)
+    add(scheduler, 1, range(60), max_tokens=20)
+    add(scheduler, 2, range(100, 160), max_tokens=20)
+    add(scheduler, 3, [5, 6], max_tokens=2)
+    _, outputs = step(scheduler)
+    assert [s.request_id for s in scheduler.running] == [1]
+    ahead = {o.request_id: o.num_waiting_ahead for o in outputs if o.num_waiting_ahead >= 0}
+    assert ahead == {2: 0, 3: 1}
+
+
+def test_one_that_can_never_fit_is_answered_at_once() -> None:
+    scheduler = make_scheduler(num_cells=100)
+    refused = add(scheduler, 1, range(90), max_tokens=20)
+    assert refused is not None and refused.finish_reason is FinishReason.ERROR
+    assert not scheduler.has_work
+
+
+def test_the_next_turn_computes_only_what_is_new() -> None:
+    scheduler = make_scheduler()
+    add(scheduler, 1, range(50), max_tokens=4)
+    run_until_done(scheduler)
+    add(scheduler, 2, [*range(50), 7, 7, 7, 90, 91])
+    batch, _ = step(scheduler)
+    assert counts(batch) == {2: 2}
+    assert batch.operations == ()  # taken over in place: nothing is copied
+
+
+def test_at_least_one_prompt_token_is_computed() -> None:
+    scheduler = make_scheduler()
+    add(scheduler, 1, range(50), max_tokens=1)
+    run_until_done(scheduler)
+    add(scheduler, 2, range(50), max_tokens=1)
+    assert counts(step(scheduler)[0]) == {2: 1}
+
+
+def test_a_shared_prefix_is_copied_and_its_cells_counted_once() -> None:
+    scheduler = make_scheduler(num_cells=130)
+    add(scheduler, 1, [*range(50), 90], max_tokens=20)
+    step(scheduler)
+    add(scheduler, 2, [*range(50), 91], max_tokens=20)
+    batch, _ = step(scheduler)
+    assert Copy(source=0, target=1, length=50) in batch.operations
+    # 50 shared cells + 2 x 1 of their own prompts; promised besides: 2 x 19. 130 - 90 are left.
+    add(scheduler, 3, range(200, 235), max_tokens=6)
+    step(scheduler)
+    assert len(scheduler.running) == 3
+
+
+def test_prompts_that_arrive_together_read_their_common_beginning_once() -> None:
+    scheduler = make_scheduler(num_slots=4, n_batch=512)
+    for request_id in range(1, 5):
+        add(scheduler, request_id, [*range(100), 900 + request_id], max_tokens=1)
+    num_computed = 0
+    while scheduler.has_work:
+        num_computed += step(scheduler)[0].num_tokens
+    assert num_computed == 101 + 3
+
+
+def test_least_recently_used_slots_are_evicted_and_running_ones_never() -> None:
+    scheduler = make_scheduler(num_slots=3, num_cells=100)
+    for request_id, first in ((1, 0), (2, 100)):
+        add(scheduler, request_id, range(first, first + 30), max_tokens=1)
+        run_until_done(scheduler)
+    add(scheduler, 3, range(200, 240), max_tokens=10)
+    batch, _ = step(scheduler)
+    assert Trim(0, 0) in batch.operations and Trim(1, 0) not in batch.operations
+
+
+def test_abort_frees_the_slot_and_keeps_what_was_computed() -> None:
+    scheduler = make_scheduler(num_slots=1)
+    add(scheduler, 1, range(40))
+    add(scheduler, 2, [*range(40), 99])
+    step(scheduler)
+    output = scheduler.abort(1)
+    assert output is not None and output.finish_reason is FinishReason.ABORT
+    batch, _ = step(scheduler)
+    assert counts(batch) == {2: 1}
+    assert scheduler.abort(1) is None
+
+
+def test_a_failed_batch_fails_its_sequences_and_nobody_else() -> None:
+    scheduler = make_scheduler(num_slots=1)
+    add(scheduler, 1, range(10))
+    add(scheduler, 2, range(100, 110))
+    outputs = scheduler.fail(scheduler.schedule(), "broken")
+    assert [(o.request_id, o.finish_reason) for o in outputs] == [(1, FinishReason.ERROR)]
+    assert [o.request_id for o in run_until_done(scheduler)] == [2]
+
+
+def test_a_sequence_whose_sampler_fails_fails_alone() -> None:
+    scheduler = make_scheduler()
+    add(scheduler, 1, range(10))
+    add(scheduler, 2, range(100, 110))
+    batch = scheduler.schedule()
+    outputs = scheduler.update(batch, {1: Sampled(error="no"), 2: Sampled((7,))})
+    assert {o.request_id for o in outputs if o.finish_reason is FinishReason.ERROR} == {1}
+    assert [s.request_id for s in scheduler.running] == [2]
+
+
+def test_an_interrupted_batch_is_computed_again() -> None:
+    scheduler = make_scheduler()
+    add(scheduler, 1, range(100))
+    step(scheduler)
+    scheduler.undo(scheduler.schedule(), restart=False)
+    batch, _ = step(scheduler)
+    assert counts(batch) == {1: 36} and Trim(0, 64) in batch.operations
+
+
+def test_memory_that_cannot_be_cut_starts_again_after_an_interruption() -> None:
+    scheduler = make_scheduler(partial_reuse=False)
+    add(scheduler, 1, range(100))
+    step(scheduler)
+    scheduler.undo(scheduler.schedule(), restart=True)
+    batch, _ = step(scheduler)
+    assert batch.entries[0].start == 0 and Trim(0, 0) in batch.operations
+
+
+def test_memory_that_cannot_be_cut_reuses_only_whole_states() -> None:
+    scheduler = make_scheduler(partial_reuse=False)
+    add(scheduler, 1, range(50), max_tokens=1)
+    run_until_done(scheduler)
+    add(scheduler, 2, [*range(50), 60], max_tokens=1)  # continues the whole state
+    assert counts(step(scheduler)[0]) == {2: 1}
+    run_until_done(scheduler)
+    add(scheduler, 3, [*range(49), 61], max_tokens=1)  # would need a cut
+    assert counts(step(scheduler)[0]) == {3: 50}
+
+
+def test_forced_tokens_are_computed_in_one_batch() -> None:
+    scheduler = make_scheduler()
+    add(scheduler, 1, range(10), max_tokens=50)
+    scheduler.update(scheduler.schedule(), {1: Sampled((5, 6, 7, 8))})
+    batch = scheduler.schedule()
+    assert counts(batch) == {1: 4} and batch.entries[0].ends_sequence
+
+
+def test_forced_tokens_never_exceed_max_tokens() -> None:
+    scheduler = make_scheduler()
+    add(scheduler, 1, range(10), max_tokens=3)
+    outputs = scheduler.update(scheduler.schedule(), {1: Sampled((5, 6, 7, 8), is_end=True)})
+    assert outputs[0].new_ids == (5, 6, 7)
+    assert outputs[0].finish_reason is FinishReason.LENGTH
+
+
+def test_pace_gives_reading_what_keeps_a_step_under_the_allowed_slowdown() -> None:
+    pace = Pace(512)
+    for _ in range(20):
+        pace.observe(4, 0, 0.100)
+        if count := pace.prefill_tokens(4):
+            pace.observe(4, count, 0.100 + 0.010 * count)
+    assert 4 <= pace.prefill_tokens(4) <= 7  # 0.1 s + 7 x 0.01 s = 1.7 times a plain step
+
+
+def test_pace_lets_decoding_be_measured_again_now_and_then() -> None:
+    pace = Pace(512)
+    pace.observe(2, 0, 0.1)
+    budgets = []
+    for _ in range(60):
+        budgets.append(pace.prefill_tokens(2))
+        pace.observe(2, budgets[-1], 0.1 + 0.001 * budgets[-1])
+    assert budgets.count(0) >= 2

@@ -1,0 +1,295 @@
+"""Chat: a conversation's history becomes a prompt, the answer streams and is saved as it comes.
+
+Knows conversations, models and prompts; knows nothing about Gradio or HTTP.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
+from typing import Any
+
+from webui.engine.client import Delta, Engine, Progress
+from webui.engine.pool import EnginePool
+from webui.engine.request import SamplingParams
+from webui.errors import AppError
+from webui.storage import Message, Role, Status, Storage
+from webui.strings import Language
+from webui.tasks.context import ContextUsage, FittedPrompt, fit_history
+from webui.tasks.titles import title_from
+
+UPDATE_S = 0.1  # at most ten updates a second
+SAVE_S = 1.0  # what a crash of the whole app may lose
+HEARTBEAT_S = 0.5
+
+
+class SamplingError(AppError):
+    """A sampling setting of this conversation cannot be used."""
+
+
+class ReplyState(StrEnum):
+    LOADING = "loading"  # the model
+    QUEUED = "queued"  # behind other requests
+    READING = "reading"  # the prompt
+    WRITING = "writing"
+    DONE = "done"
+    STOPPED = "stopped"  # by the user; what was written is kept
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyUpdate:
+    """The whole answer so far and how it is going."""
+
+    message_id: str
+    state: ReplyState
+    text: str = ""
+    reasoning: str = ""
+    load_fraction: float = 0.0  # while LOADING
+    num_prompt_done: int = 0
+    num_prompt_tokens: int = 0
+    num_waiting_ahead: int = 0  # while QUEUED
+    num_dropped_turns: int = 0  # oldest turns that did not fit into the context
+    elapsed_s: float = 0.0
+    stats: Mapping[str, Any] = field(default_factory=dict)  # when finished
+    error: str = ""  # one sentence in the user's language, when ERROR
+
+
+class Chat:
+    def __init__(self, storage: Storage, pool: EnginePool) -> None:
+        self._storage = storage
+        self._pool = pool
+
+    def send(self, owner: str, conversation_id: str, text: str) -> Message:
+        """Append the user's message after what is shown. Raises NotFoundError."""
+        conversation = self._storage.conversation(owner, conversation_id)
+        message = self._storage.add_message(
+            owner, conversation_id, Role.USER, text, parent_id=conversation.leaf_id
+        )
+        if conversation.title_is_auto and message.parent_id is None:
+            title = title_from(text)
+            self._storage.update_conversation(owner, conversation_id, title=title)
+        return message
+
+    def edit(self, owner: str, message_id: str, text: str) -> Message:
+        """A new version of a user message; the old one and its answers stay as a branch."""
+        old = self._storage.message(owner, message_id)
+        return self._storage.add_message(
+            owner, old.conversation_id, Role.USER, text, parent_id=old.parent_id
+        )
+
+    async def reply(
+        self, owner: str, conversation_id: str, *, language: Language = Language.JA
+    ) -> AsyncGenerator[ReplyUpdate, None]:
+        """Answer the last user message; a new version when it has an answer already.
+
+        Yields at once, at most every UPDATE_S and at least every HEARTBEAT_S. Closing the
+        generator, or cancelling its task, stops the answer; what was written is saved. Errors
+        that a user can understand come as a last update with state ERROR, never as exceptions.
+        """
+        path = self._storage.path(owner, conversation_id)
+        while path and path[-1].role is not Role.USER:
+            path.pop()
+        if not path:
+            return
+        conversation = self._storage.conversation(owner, conversation_id)
+        model_id = self._pool.spec(conversation.model_id).id
+        answer = self._storage.add_message(
+            owner,
+            conversation_id,
+            Role.ASSISTANT,
+            "",
+            parent_id=path[-1].id,
+            model_id=model_id,
+            status=Status.WRITING,
+        )
+        draft = _Draft(self._storage, owner, answer.id)
+        yield draft.update(ReplyState.LOADING)
+        try:
+            sampling = sampling_of(conversation.sampling)
+            async with contextlib.aclosing(self._engine(model_id, draft)) as engines:
+                async for engine in engines:
+                    if isinstance(engine, ReplyUpdate):
+                        yield engine
+                        continue
+                    prompt = fit_history(
+                        engine, self._pool.spec(model_id), conversation, path, sampling
+                    )
+                    async with contextlib.aclosing(_stream(engine, prompt, draft)) as updates:
+                        async for update in updates:
+                            yield update
+        except AppError as error:
+            yield draft.fail(error.message(language))
+        finally:
+            draft.close()
+
+    async def context_usage(self, owner: str, conversation_id: str) -> ContextUsage | None:
+        """How full the window is for what is shown; None while no model is loaded."""
+        conversation = self._storage.conversation(owner, conversation_id)
+        engine = self._pool.engine
+        if engine is None or not engine.is_alive:
+            return None
+        path = self._storage.path(owner, conversation_id)
+        spec = self._pool.spec(self._pool.current_id)
+        sampling = sampling_of(conversation.sampling)
+        return fit_history(engine, spec, conversation, path, sampling, strict=False).usage
+
+    async def _engine(
+        self, model_id: str, draft: "_Draft"
+    ) -> AsyncGenerator[ReplyUpdate | Engine, None]:
+        """LOADING updates until the model is there, then its engine; released when closed."""
+        acquire = asyncio.create_task(self._pool.acquire(model_id))
+        try:
+            while not (await asyncio.wait({acquire}, timeout=HEARTBEAT_S))[0]:
+                fraction = self._pool.state(model_id).fraction
+                yield draft.update(ReplyState.LOADING, load_fraction=fraction)
+            yield acquire.result()
+        finally:
+            acquire.cancel()
+            if acquire.done() and not acquire.cancelled() and not acquire.exception():
+                self._pool.release()
+
+
+async def _stream(
+    engine: Engine, prompt: FittedPrompt, draft: "_Draft"
+) -> AsyncGenerator[ReplyUpdate, None]:
+    """The answer to `prompt`, as updates."""
+    draft.begin(prompt)
+    shown_at = 0.0
+    events = engine.generate(prompt.token_ids, prompt.sampling, prompt.stops)
+    async with contextlib.aclosing(events):
+        async for event in events:
+            draft.take(event)
+            now = time.perf_counter()
+            if draft.is_over or now - shown_at >= UPDATE_S:
+                shown_at = now
+                yield draft.current()
+
+
+class _Draft:
+    """One answer while it is being written: its text, its numbers, and when to save it."""
+
+    def __init__(self, storage: Storage, owner: str, message_id: str) -> None:
+        self._storage = storage
+        self._owner = owner
+        self._message_id = message_id
+        self._started_at = self._saved_at = time.perf_counter()
+        self._first_at = 0.0
+        self._num_tokens = 0
+        self._update = ReplyUpdate(message_id, ReplyState.LOADING)
+        self._parser: Any = None
+        self._saved = False
+
+    @property
+    def is_over(self) -> bool:
+        return self._update.state in (ReplyState.DONE, ReplyState.ERROR)
+
+    def begin(self, prompt: FittedPrompt) -> None:
+        self._parser = prompt.reasoning_parser()
+        self._update = replace(
+            self._update,
+            state=ReplyState.QUEUED,
+            num_prompt_tokens=len(prompt.token_ids),
+            num_dropped_turns=prompt.usage.num_dropped_turns,
+        )
+
+    def update(self, state: ReplyState, **changes: Any) -> ReplyUpdate:
+        self._update = replace(self._update, state=state, **changes)
+        return self.current()
+
+    def current(self) -> ReplyUpdate:
+        return replace(self._update, elapsed_s=time.perf_counter() - self._started_at)
+
+    def take(self, event: Progress | Delta) -> None:
+        if isinstance(event, Progress):
+            self._take_progress(event)
+        else:
+            self._take_delta(event)
+        if time.perf_counter() - self._saved_at >= SAVE_S:
+            self._save(Status.WRITING)
+
+    def fail(self, sentence: str) -> ReplyUpdate:
+        """It ended with an error; the text so far is kept with the sentence beside it."""
+        update = self.update(ReplyState.ERROR, error=sentence, stats=self._stats({}))
+        self._save(Status.PARTIAL if update.text else Status.ERROR)
+        return update
+
+    def close(self) -> None:
+        """Save an answer that was stopped before its end."""
+        if not self._saved:
+            self.update(ReplyState.STOPPED, stats=self._stats({}))
+            self._save(Status.PARTIAL)
+
+    def _take_progress(self, event: Progress) -> None:
+        if self._num_tokens:
+            return
+        queued = event.num_waiting_ahead >= 0
+        self.update(
+            ReplyState.QUEUED if queued else ReplyState.READING,
+            num_prompt_done=event.num_prompt_done,
+            num_waiting_ahead=max(0, event.num_waiting_ahead),
+        )
+
+    def _take_delta(self, delta: Delta) -> None:
+        self._first_at = self._first_at or time.perf_counter()
+        self._num_tokens += len(delta.token_ids)
+        text, reasoning = self._parser.feed(delta.text)
+        if delta.finish_reason:
+            last_text, last_reasoning = self._parser.flush()
+            text, reasoning = text + last_text, reasoning + last_reasoning
+        self.update(
+            ReplyState.WRITING,
+            text=(self._update.text + text).lstrip(),
+            reasoning=(self._update.reasoning + reasoning).lstrip(),
+        )
+        if delta.finish_reason and delta.usage:
+            stats = {
+                "finish_reason": str(delta.finish_reason),
+                "prompt_tokens": delta.usage.prompt_tokens,
+                "cached_tokens": delta.usage.cached_tokens,
+                "completion_tokens": delta.usage.completion_tokens,
+                "tokens_per_s": round(delta.usage.tokens_per_s, 2),
+                "queue_s": round(delta.usage.queue_s, 3),
+            }
+            self.update(ReplyState.DONE, stats=self._stats(stats))
+            self._save(Status.COMPLETE)
+
+    def _stats(self, from_engine: Mapping[str, Any]) -> dict[str, Any]:
+        """What is shown under the answer; times as the user lived them, in seconds."""
+        now = time.perf_counter()
+        writing_s = now - self._first_at if self._first_at else 0.0
+        measured = {
+            "completion_tokens": self._num_tokens,
+            "tokens_per_s": round(max(0, self._num_tokens - 1) / writing_s, 2) if writing_s else 0,
+            "prompt_tokens": self._update.num_prompt_tokens,
+            "num_dropped_turns": self._update.num_dropped_turns,
+            "elapsed_s": round(now - self._started_at, 3),
+            "time_to_first_token_s": (
+                round(self._first_at - self._started_at, 3) if self._first_at else None
+            ),
+        }
+        error = {"error": self._update.error} if self._update.error else {}
+        return {**measured, **from_engine, **error}
+
+    def _save(self, status: Status) -> None:
+        self._saved_at = time.perf_counter()
+        self._saved = status is not Status.WRITING
+        self._storage.update_message(
+            self._owner,
+            self._message_id,
+            content=self._update.text,
+            reasoning=self._update.reasoning,
+            status=status,
+            stats=dict(self._update.stats),
+        )
+
+
+def sampling_of(values: Mapping[str, Any]) -> SamplingParams:
+    """SamplingParams with a conversation's overrides. Raises SamplingError."""
+    known = {item.name for item in fields(SamplingParams)}
+    try:
+        return SamplingParams(**{name: value for name, value in values.items() if name in known})
+    except (TypeError, ValueError) as error:
+        raise SamplingError("engine.bad_sampling", reason=error) from error
