@@ -7,6 +7,7 @@ the branches, so that a wrong key-value cache changes its logits visibly. Knows 
 
 import argparse
 import os
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -76,11 +77,14 @@ def make(path: Path = DEFAULT_PATH, *, seed: int = 20) -> Path:
     return path
 
 
-def add_vocabulary(writer: Any) -> list[str]:
-    """Add the tokenizer and the chat template to a GGUFWriter; return the pieces in id order."""
+def add_vocabulary(writer: Any, more: Iterable[str] = ()) -> list[str]:
+    """Add the tokenizer, with `more` pieces at its end, and the chat template to a GGUFWriter.
+
+    Returns the pieces in id order.
+    """
     byte_pieces = [f"<0x{byte:02X}>" for byte in range(256)]
     special = [UNK, BOS, EOS, IM_START, IM_END]
-    text_pieces = _text_pieces()
+    text_pieces = [*_text_pieces(), *more]
     pieces = special + byte_pieces + text_pieces
     kind = gguf.TokenType
     writer.add_tokenizer_model("llama")
@@ -92,7 +96,8 @@ def add_vocabulary(writer: Any) -> list[str]:
         + [kind.NORMAL] * len(text_pieces)
     )
     # SentencePiece merges the pair with the highest score first.
-    writer.add_token_scores([0.0] * 261 + [-float(rank) for rank in range(len(text_pieces))])
+    num_unscored = len(pieces) - len(text_pieces)
+    writer.add_token_scores([0.0] * num_unscored + [-float(i) for i in range(len(text_pieces))])
     writer.add_unk_token_id(pieces.index(UNK))
     writer.add_bos_token_id(pieces.index(BOS))
     writer.add_eos_token_id(pieces.index(IM_END))
