@@ -110,10 +110,10 @@ def add_arguments(parser: argparse.ArgumentParser, language: str) -> None:
         text = f"{item.metadata[language]} [{item.default}]".replace("%", "%%")
         if item.type is bool:
             parser.add_argument(
-                option, action=argparse.BooleanOptionalAction, default=None, help=text
+                option, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text
             )
         else:
-            parser.add_argument(option, default=None, help=text, metavar="…")
+            parser.add_argument(option, default=argparse.SUPPRESS, help=text, metavar="…")
 
 
 def _read_file(path: Path) -> dict[str, Any]:

@@ -1,0 +1,116 @@
+"""Composition root and command line of Kajogaki.
+
+    python app.py [serve] [--host … --port … --data-dir … --models-dir … --no-browser]
+
+Exit status 0 on success, 2 on a user's mistake, with one clear line on stderr.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NoReturn
+
+from webui.catalog import Catalog
+from webui.config import PROJECT_DIR, Settings, add_arguments, load_settings
+from webui.engine.pool import EnginePool
+from webui.errors import AppError
+from webui.storage import Storage
+from webui.strings import Language, text
+from webui.tasks.chat import Chat
+
+log = logging.getLogger(__name__)
+
+LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost")
+
+
+class StartError(AppError):
+    """The application cannot start; the message says what to change."""
+
+
+def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> int:
+    language = _spoken_language(arguments)
+    try:
+        options = _parser(language).parse_args(arguments)
+        settings = load_settings(_given(options))
+        return serve(settings)
+    except AppError as error:
+        print(error.message(language), file=sys.stderr)
+        return 2
+
+
+def serve(settings: Settings) -> int:
+    """Serve the page until Ctrl+C. Raises AppError before anything is opened."""
+    _configure_logging(settings)
+    if settings.host not in LOCAL_HOSTS:
+        raise StartError("app.public_host", host=settings.host)
+    _make_writable(settings.data_dir)
+    # Late, and in this order: the page's own temporary files, then gradio (2 s to import).
+    from webui.api.server import serve_page
+    from webui.application import Application
+
+    catalog = Catalog(settings.models_dir, PROJECT_DIR / "models" / "builtin")
+    storage = Storage(settings.data_dir / "kajogaki.db")
+    storage.mark_interrupted()
+    pool = EnginePool(catalog, settings)
+    application = Application(settings, storage, catalog, pool, Chat(storage, pool))
+    try:
+        serve_page(application)
+    finally:
+        storage.close()
+    return 0
+
+
+def _parser(language: Language) -> argparse.ArgumentParser:
+    parser = _Parser(prog="app.py", description=text("app.description", language))
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    page = commands.add_parser("serve", help=text("app.serve_help", language))
+    for target in (parser, page):
+        add_arguments(target, language)
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """A mistake is one line, not a page of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}  (--help)\n")
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    """Only what stands on the command line."""
+    names = {item.name for item in fields(Settings)}
+    return {name: value for name, value in vars(options).items() if name in names}
+
+
+def _spoken_language(arguments: Sequence[str]) -> Language:
+    """Known before anything is parsed, so that mistakes and --help are in it too."""
+    for option, value in zip(arguments, arguments[1:], strict=False):
+        if option == "--language" and value in set(Language):
+            return Language(value)
+    chosen = os.environ.get("KAJOGAKI_LANGUAGE", "")
+    return Language(chosen) if chosen in set(Language) else Language.JA
+
+
+def _configure_logging(settings: Settings) -> None:
+    logging.basicConfig(
+        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    os.environ["KAJOGAKI_LOG_LEVEL"] = settings.log_level  # the workers follow
+
+
+def _make_writable(data_dir: Path) -> None:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        probe = data_dir / ".write-test"
+        probe.write_bytes(b"\0" * 65536)
+        probe.unlink()
+    except OSError as error:
+        raise StartError("app.data_dir", path=data_dir, reason=error.strerror) from error
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

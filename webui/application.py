@@ -1,0 +1,18 @@
+"""Application: the parts of a running Kajogaki, built once by app.py and handed to page and API."""
+
+from dataclasses import dataclass
+
+from webui.catalog import Catalog
+from webui.config import Settings
+from webui.engine.pool import EnginePool
+from webui.storage import Storage
+from webui.tasks.chat import Chat
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    settings: Settings
+    storage: Storage
+    catalog: Catalog
+    engines: EnginePool
+    chat: Chat
