@@ -1,0 +1,291 @@
+"""Catalog: which models there are, found as GGUF files in the models folder.
+
+Reads headers only; a file that cannot be a model is listed with its reason instead of hidden.
+Knows nothing about which model is loaded or chosen.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from webui.errors import AppError
+from webui.gguf import BadGgufError, GgufHeader, read_header, shown_name
+
+STANDIN_ID = "standin"
+STANDIN_TIMEOUT_S = 120
+SPLIT_NAME = re.compile(r"(?P<stem>.+)-(?P<part>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
+MAX_NAME_LENGTH = 80
+MEMORY_SHARE = 0.6  # a default model's file may take this much of the machine's memory
+
+FILE_TYPES = {  # general.file_type, llama.h's llama_ftype
+    0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K",
+    11: "Q3_K_S", 12: "Q3_K_M", 13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S",
+    17: "Q5_K_M", 18: "Q6_K", 19: "IQ2_XXS", 20: "IQ2_XS", 21: "Q2_K_S", 22: "IQ3_XS",
+    23: "IQ3_XXS", 24: "IQ1_S", 25: "IQ4_NL", 26: "IQ3_S", 27: "IQ3_M", 28: "IQ2_S",
+    29: "IQ2_M", 30: "IQ4_XS", 31: "IQ1_M", 32: "BF16", 36: "TQ1_0", 37: "TQ2_0",
+    38: "MXFP4_MOE", 39: "NVFP4", 40: "Q1_0", 41: "Q2_0",
+}  # fmt: skip
+
+
+class UnknownModelError(AppError):
+    """No model has this id; it may have been removed from the folder."""
+
+
+class StandinError(AppError):
+    """The stand-in could not be made."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """One entry of the catalogue. `error` says why it cannot be loaded; None when it can."""
+
+    id: str  # unique; the file's stem
+    path: Path
+    name: str  # as shown
+    architecture: str = ""
+    n_params: int = 0
+    quantization: str = ""
+    n_ctx_train: int = 0
+    chat_template: str = ""  # "" = none
+    size_bytes: int = 0
+    family: str = ""  # "" = decide from the template
+    is_standin: bool = False
+    error: AppError | None = None
+
+    @property
+    def problem(self) -> str:
+        """The sentence of `error`, "" without one."""
+        return self.error.message() if self.error else ""
+
+
+Stamp = tuple[tuple[str, int, int], ...]  # of each part: path, size, time of change
+
+
+class Catalog:
+    """Rescans at every call; a file that has not changed is not read again."""
+
+    def __init__(self, models_dir: Path, builtin_dir: Path) -> None:
+        self._models_dir = models_dir
+        self._builtin_dir = builtin_dir
+        self._read: dict[Path, tuple[Stamp, ModelSpec | None]] = {}
+        self._standin_error: StandinError | None = None
+
+    def models(self) -> list[ModelSpec]:
+        """The user's models by name, then the stand-in: if it is made, or nothing else works."""
+        found = [spec for path in self._paths() if (spec := self._spec(path))]
+        specs = _with_own_names(_with_own_ids(found))
+        if self._standin_path.exists() or not any(spec.error is None for spec in specs):
+            specs.append(self._standin())
+        return specs
+
+    def get(self, model_id: str) -> ModelSpec:
+        """Raises UnknownModelError."""
+        for spec in self.models():
+            if spec.id == model_id:
+                return spec
+        raise UnknownModelError("catalog.unknown_model", model_id=model_id)
+
+    def default(self) -> ModelSpec:
+        """The largest chat model that fits the memory, else any other; the stand-in comes last."""
+        usable = [spec for spec in self.models() if spec.error is None]
+        return max(usable, key=_preference) if usable else self._standin()
+
+    def ensure_standin(self) -> Path:
+        """Make the stand-in unless the newest one is there. Raises StandinError.
+
+        A child process makes it: the `gguf` package and NumPy stay out of this one.
+        """
+        script, path = self._builtin_dir / "standin.py", self._standin_path
+        try:
+            if path.exists() and path.stat().st_mtime >= script.stat().st_mtime:
+                return path
+            subprocess.run(
+                [sys.executable, str(script), str(path)],
+                check=True,
+                capture_output=True,
+                timeout=STANDIN_TIMEOUT_S,
+            )
+        except subprocess.CalledProcessError as error:
+            lines = error.stderr.decode(errors="replace").split("\n")
+            reason = next((line for line in reversed(lines) if line.strip()), str(error))
+            raise StandinError("catalog.standin_failed", reason=reason) from error
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise StandinError("catalog.standin_failed", reason=error) from error
+        return path
+
+    @property
+    def _standin_path(self) -> Path:
+        return self._builtin_dir / f"{STANDIN_ID}.gguf"
+
+    def _standin(self) -> ModelSpec:
+        """Its entry. A failure is remembered, so that not every scan starts another process."""
+        spec = None
+        if self._standin_error is None:
+            try:
+                spec = self._spec(self.ensure_standin())
+            except StandinError as error:
+                self._standin_error = error
+        spec = spec or _broken(self._standin_path, self._standin_error)
+        return replace(spec, id=STANDIN_ID, is_standin=True)
+
+    def _paths(self) -> list[Path]:
+        """Candidates: no hidden files, no folders, of a split model only the first part."""
+        try:
+            entries = list(self._models_dir.iterdir())
+        except OSError:  # no folder (yet): no models of the user's own
+            return []
+        candidates = [
+            path
+            for path in entries
+            if path.suffix.lower() == ".gguf"
+            and not path.name.startswith(".")
+            and "mmproj" not in path.name.lower()
+            and not path.is_dir()
+            and not ((split := SPLIT_NAME.fullmatch(path.name)) and int(split["part"]) != 1)
+        ]
+        return sorted(candidates, key=lambda path: path.name.casefold())
+
+    def _spec(self, path: Path) -> ModelSpec | None:
+        """The entry for the file; None for one that only accompanies a model."""
+        parts = _parts(path)
+        try:
+            stamp: Stamp = tuple(_stamp(part) for part in parts)
+        except OSError:
+            return _read_spec(path, parts)
+        cached = self._read.get(path)
+        if cached is None or cached[0] != stamp:
+            cached = self._read[path] = (stamp, _read_spec(path, parts))
+        return cached[1]
+
+
+def _stamp(path: Path) -> tuple[str, int, int]:
+    status = path.stat()
+    return str(path), status.st_size, status.st_mtime_ns
+
+
+def _parts(path: Path) -> list[Path]:
+    """All files of the model whose first file is `path`, as their names say."""
+    split = SPLIT_NAME.fullmatch(path.name)
+    if not split or int(split["count"]) < 1:
+        return [path]
+    names = (
+        f"{split['stem']}-{part:05}-of-{split['count']}{path.suffix}"
+        for part in range(1, int(split["count"]) + 1)
+    )
+    return [path.with_name(name) for name in names]
+
+
+def _read_spec(path: Path, parts: list[Path]) -> ModelSpec | None:
+    try:
+        header = read_header(path)
+        if header.string("general.type") == "mmproj" or _architecture(header) == "clip":
+            return None
+        _check(header, path, parts)
+        rest = [read_header(part) for part in parts[1:]]
+        size_bytes = sum(part.stat().st_size for part in parts)
+    except BadGgufError as error:
+        return _broken(path, error)
+    except OSError as error:
+        values = {"name": shown_name(path), "reason": error.strerror}
+        return _broken(path, BadGgufError("catalog.gguf_unreadable", **values))
+    architecture = _architecture(header)
+    return ModelSpec(
+        id=_stem(path),
+        path=path,
+        name=_clean(header.string("general.name")) or _stem(path),
+        architecture=architecture,
+        n_params=sum(one.n_params for one in (header, *rest)),
+        quantization=_quantization(header),
+        n_ctx_train=header.integer(f"{architecture}.context_length"),
+        chat_template=header.string("tokenizer.chat_template"),
+        size_bytes=size_bytes,
+    )
+
+
+def _check(header: GgufHeader, path: Path, parts: list[Path]) -> None:
+    """Raises BadGgufError for a sound GGUF that is no complete model."""
+    name = shown_name(path)
+    kind = header.string("general.type")
+    if kind not in ("", "model"):
+        raise BadGgufError("catalog.not_a_model", name=name, kind=_clean(kind))
+    if not _architecture(header):
+        raise BadGgufError("catalog.no_architecture", name=name)
+    count = max(1, header.integer("split.count"))
+    if count != len(parts):
+        raise BadGgufError("catalog.part_renamed", name=name, count=count)
+    for part in parts:
+        if not part.exists():
+            values = {"name": name, "count": count, "part": shown_name(part)}
+            raise BadGgufError("catalog.part_missing", **values)
+    if header.n_tensors == 0 and count == 1:
+        raise BadGgufError("catalog.no_weights", name=name)
+
+
+def _broken(path: Path, error: AppError | None) -> ModelSpec:
+    return ModelSpec(id=_stem(path), path=path, name=_stem(path), error=error)
+
+
+def _architecture(header: GgufHeader) -> str:
+    return _clean(header.string("general.architecture"))
+
+
+def _quantization(header: GgufHeader) -> str:
+    file_type = header.integer("general.file_type")
+    known = "general.file_type" in header.metadata and file_type in FILE_TYPES
+    return FILE_TYPES[file_type] if known else header.weight_type
+
+
+def _stem(path: Path) -> str:
+    name = shown_name(path)
+    split = SPLIT_NAME.fullmatch(name)
+    return _clean(split["stem"] if split else name[: -len(path.suffix)])
+
+
+def _clean(text: str) -> str:
+    """One short line: no control characters, no direction marks."""
+    line = " ".join(text.split())
+    return "".join(char for char in line if char.isprintable())[:MAX_NAME_LENGTH].strip()
+
+
+def _with_own_ids(specs: list[ModelSpec]) -> list[ModelSpec]:
+    """Ids are unique even for a.gguf beside a.GGUF, or for a file called like the stand-in."""
+    taken = {STANDIN_ID}
+    return [replace(spec, id=_free(spec.id, taken)) for spec in specs]
+
+
+def _free(wanted: str, taken: set[str]) -> str:
+    candidates: Iterator[str] = (f"{wanted}-{number}" for number in range(2, len(taken) + 3))
+    chosen = (
+        wanted if wanted and wanted not in taken else next(c for c in candidates if c not in taken)
+    )
+    taken.add(chosen)
+    return chosen
+
+
+def _with_own_names(specs: list[ModelSpec]) -> list[ModelSpec]:
+    """Two files of one name and quantization are told apart by their file names."""
+    labels = [(spec.name, spec.quantization) for spec in specs]
+    return [
+        spec
+        if labels.count(label) == 1 or spec.name == spec.id
+        else replace(spec, name=f"{spec.name} ({spec.id})")
+        for spec, label in zip(specs, labels, strict=True)
+    ]
+
+
+def _preference(spec: ModelSpec) -> tuple[bool, bool, bool, int]:
+    memory = _memory_bytes()
+    fits = memory == 0 or spec.size_bytes <= MEMORY_SHARE * memory
+    size = spec.n_params if fits else -spec.n_params
+    return not spec.is_standin, fits, bool(spec.chat_template), size
+
+
+def _memory_bytes() -> int:
+    """Physical memory, 0 where the system does not say."""
+    if not hasattr(os, "sysconf"):
+        return 0
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
