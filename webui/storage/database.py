@@ -17,8 +17,9 @@ from pathlib import Path
 from webui.errors import AppError
 from webui.storage.migrations import APPLICATION_ID, MIGRATIONS
 
+BUSY_TIMEOUT_S = 5.0  # how long to wait for another process
+
 _PRAGMAS = (
-    "busy_timeout = 5000",  # ms
     "foreign_keys = ON",
     "synchronous = NORMAL",  # with WAL: a kill loses nothing, a power cut at most the last moments
     "secure_delete = ON",  # deleted talk is not left in the file
@@ -59,6 +60,7 @@ class Database:
             self._writer = self._connect()
         try:
             with self._explained():
+                self._version(self._writer)  # before anything in the file is changed
                 _switch_to_wal(self._writer)
             self._migrate()
         except BaseException:
@@ -119,7 +121,12 @@ class Database:
                 return
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            self._path,
+            timeout=BUSY_TIMEOUT_S,
+            isolation_level=None,  # transactions begin where `read` and `write` say so
+            check_same_thread=False,
+        )
         try:
             for pragma in _PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}")
@@ -168,7 +175,7 @@ class Database:
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:
     """Another process may be creating the same file; for this one step SQLite does not wait."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")

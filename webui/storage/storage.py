@@ -15,7 +15,7 @@ from webui.storage import archive, conversations, messages, preferences
 from webui.storage.archive import ArchivedConversation
 from webui.storage.conversations import NotFoundError, new_id
 from webui.storage.database import Database
-from webui.storage.texts import search_key
+from webui.storage.texts import clean, search_key
 from webui.storage.values import Conversation, ConversationSummary, Message, Role, Status
 
 MAX_LISTED = 1_000
@@ -67,7 +67,7 @@ class Storage:
         """Newest first. `query`: part of the title or of any message, in any width or case."""
         limit = min(max(limit, 0), MAX_LISTED)
         offset = min(max(offset, 0), _MAX_OFFSET)
-        needle = search_key(query.strip())
+        needle = search_key(clean(query))
         with self._database.read() as db:
             if needle:
                 return conversations.search(db, owner, needle, limit, offset)

@@ -55,9 +55,10 @@ def clean_title(title: str) -> str:
 
 
 def search_key(text: str) -> bytes:
-    """What a search compares: ｶﾅ equals カナ, ＡＢＣ equals abc (NFKC and case folding).
+    """What a search compares: ｶﾅ equals カナ, ＡＢＣ equals abc, a line break equals a space.
 
-    UTF-8, because its byte sequences match only at character borders and bytes are searched faster.
+    `text` is clean. UTF-8, because its byte sequences match only at character borders and bytes
+    are searched faster.
     """
     return _folded(text).encode()
 
@@ -97,4 +98,4 @@ def _index_in_original(text: str, folded_index: int) -> int:
 def _folded(text: str) -> str:
     # Case folding can undo the normal form (U+0345), hence the second pass.
     folded = unicodedata.normalize("NFKC", text).casefold()
-    return unicodedata.normalize("NFKC", folded)
+    return " ".join(unicodedata.normalize("NFKC", folded).split())
