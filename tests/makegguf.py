@@ -4,7 +4,7 @@ All share the stand-in's tokenizer and chat template. They mean nothing, but lla
 them as it computes any other model of their shape. Knows nothing about webui.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice, product
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from models.builtin.standin import add_vocabulary
 
+Maker = Callable[[Path], Path]
 Shapes = dict[str, tuple[int, ...]]  # numpy order: rows first
 CHUNK = 1 << 24  # random numbers made at a time
 

@@ -83,7 +83,9 @@ class Catalog:
         return specs
 
     def get(self, model_id: str) -> ModelSpec:
-        """Raises UnknownModelError."""
+        """Raises UnknownModelError. The stand-in can always be had, listed or not."""
+        if model_id == STANDIN_ID:
+            return self._standin()
         for spec in self.models():
             if spec.id == model_id:
                 return spec
@@ -144,10 +146,10 @@ class Catalog:
             if path.suffix.lower() == ".gguf"
             and not path.name.startswith(".")
             and "mmproj" not in path.name.lower()
-            and not path.is_dir()
+            and not os.path.isdir(path)  # Path.is_dir() raises where a folder above is locked
             and not ((split := SPLIT_NAME.fullmatch(path.name)) and int(split["part"]) != 1)
         ]
-        return sorted(candidates, key=lambda path: path.name.casefold())
+        return sorted(candidates, key=lambda path: (path.name.casefold(), path.name))
 
     def _spec(self, path: Path) -> ModelSpec | None:
         """The entry for the file; None for one that only accompanies a model."""
