@@ -79,6 +79,7 @@ def test_files_that_are_no_models_are_not_listed(catalog: Catalog, models_dir: P
         (raw.model(raw.string("general.type", "adapter")), "not_a_model"),
         (raw.model(raw.u32("split.count", 3)), "part_renamed"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_bad_file_is_listed_with_its_reason(
     catalog: Catalog, models_dir: Path, content: bytes, key: str

@@ -118,6 +118,7 @@ def test_real_vocabularies_are_read(path: Path) -> None:
          "damaged"),
         (raw.file([], [raw.tensor("a" * 64, [32])], num_data_bytes=999), "damaged"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
 def test_what_is_wrong_is_said(tmp_path: Path, content: bytes, key: str) -> None:
     assert key_of_error(tmp_path, content) == f"catalog.gguf_{key}"
