@@ -18,6 +18,7 @@ from webui.storage.archive import InvalidExportError
 from webui.storage.conversations import NotFoundError
 from webui.storage.database import StorageError
 from webui.storage.storage import Storage
+from webui.storage.texts import TextTooLongError
 from webui.storage.values import Conversation, ConversationSummary, Message, Role, Status
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "Status",
     "Storage",
     "StorageError",
+    "TextTooLongError",
 ]
