@@ -1,0 +1,441 @@
+"""Tokenizer: a model's vocabulary in the front process, from prompt to ids and from ids to text.
+
+Owns llama.cpp's vocab-only model and how special tokens are recognised: only in text that a
+template wrote. Knows nothing about templates, requests or the worker.
+"""
+
+import codecs
+import contextlib
+import ctypes
+import logging
+import re
+import weakref
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import llama_cpp.llama_cpp as ll
+
+from webui.errors import AppError
+from webui.prompts import BosRule, RenderedPrompt, Span
+
+log = logging.getLogger(__name__)
+
+C_SPACES = " \t\n\v\f\r"  # C's isspace, which llama.cpp strips beside some special tokens
+VOCAB_TYPE_SPM = 1
+# SentencePiece puts a space before every text. This character is in no vocabulary, so nothing
+# merges with it: put in front of a text it takes the space, and its own ids can be cut off.
+LEAD = "\ue000"
+# Tokens that look like these are structure, even where the vocabulary calls them plain words
+# ("user defined": gpt-oss's <|start|>, Gemma 4's <|channel>, Qwen's <think>).
+STRUCTURE = re.compile(r"[<\[{｜].+[>\]}｜]", re.DOTALL)
+HTML_TAGS = frozenset(
+    "a b blockquote body br caption code dd del div dl dt em h1 h2 h3 h4 h5 h6 head hr html i img"
+    " kbd li ol p pre s span strike strong sub sup table tbody td tfoot th thead title tr tt u"
+    " ul var".split()
+)  # Gemma has these as words of their own; they are content
+# Control tokens that must reach the text all the same, for the reasoning parser to see them.
+REASONING_TOKENS = frozenset(
+    "<think> </think> [THINK] [/THINK] <|channel> <channel|>"
+    " <|channel|> <|message|> <|start|> <|end|>".split()
+)
+
+
+class TokenizerError(AppError):
+    """The file's vocabulary cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialToken:
+    """A token that llama.cpp looks for in the text before it splits the rest into words."""
+
+    id: int
+    text: str
+    is_guarded: bool  # structure: recognised only where no character came from a message
+    strips_left: bool
+    strips_right: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Raw:
+    """Characters [start, end) of the prompt, not yet tokens."""
+
+    start: int
+    end: int
+
+
+class Tokenizer:
+    """The vocabulary of the GGUF at `path`. Thread-safe. Raises TokenizerError."""
+
+    def __init__(self, path: Path) -> None:
+        _log.listen()
+        model = _load(path)
+        self.close = weakref.finalize(self, ll.llama_model_free, model)
+        self._vocab = ll.llama_model_get_vocab(model)
+        self.n_vocab = int(ll.llama_vocab_n_tokens(self._vocab))
+        self.bos_id = int(ll.llama_vocab_bos(self._vocab))
+        self.eos_id = int(ll.llama_vocab_eos(self._vocab))
+        self.add_bos = bool(ll.llama_vocab_get_add_bos(self._vocab))
+        self._is_spm = int(ll.llama_vocab_type(self._vocab)) == VOCAB_TYPE_SPM
+        self._attributes = [
+            int(ll.llama_vocab_get_attr(self._vocab, token_id)) for token_id in range(self.n_vocab)
+        ]
+        if self._is_spm and self._attributes.count(ll.LLAMA_TOKEN_ATTR_BYTE) < 256:
+            # llama.cpp ends the whole process at the first character it has no token for.
+            raise TokenizerError("prompts.vocabulary_without_bytes", name=path.name)
+        self._pieces: dict[int, bytes] = {}
+
+    # --- prompts to ids --------------------------------------------------------------------------
+
+    def encode(self, prompt: RenderedPrompt) -> list[int]:
+        """The ids of a prompt, with exactly one BOS or none.
+
+        Without imitations of special tokens in its messages: exactly what llama.cpp gives for the
+        whole text with add_special and parse_special (and no EOS at its end).
+        """
+        text, spans = self._without_bos(prompt)
+        ids = [self.bos_id] if self._wants_bos(prompt) else []
+        born = _Ranges(spans)
+        for part in self._partition(text, born):
+            ids += [part] if isinstance(part, int) else self._encode_plain(text, part, born)
+        return ids
+
+    def encode_text(self, text: str) -> list[int]:
+        """Plain text: no BOS, and nothing in it is a special token."""
+        whole = _Ranges((Span(0, len(text)),) if text else ())
+        return self._encode_plain(text, _Raw(0, len(text)), whole)
+
+    def _without_bos(self, prompt: RenderedPrompt) -> tuple[str, tuple[Span, ...]]:
+        """The prompt without the BOS that its template printed in front, once or more often."""
+        cut = self._num_bos_printed(prompt) * len(self.bos_text)
+        spans = tuple(Span(span.start - cut, span.end - cut) for span in prompt.message_spans)
+        return prompt.text[cut:], spans
+
+    def _wants_bos(self, prompt: RenderedPrompt) -> bool:
+        if prompt.bos is BosRule.NEVER or self.bos_id < 0:
+            return False
+        return self.add_bos or self._num_bos_printed(prompt) > 0
+
+    def _num_bos_printed(self, prompt: RenderedPrompt) -> int:
+        if not self.bos_text:
+            return 0
+        end = prompt.message_spans[0].start if prompt.message_spans else len(prompt.text)
+        match = re.match(f"(?:{re.escape(self.bos_text)})*", prompt.text[:end])
+        return len(match[0]) // len(self.bos_text) if match else 0
+
+    def _partition(self, text: str, born: "_Ranges") -> list[_Raw | int]:
+        """`text` cut at its special tokens: llama.cpp's tokenizer_st_partition.
+
+        Like there, longer tokens go first; unlike there, a guarded one must be template-born.
+        """
+        of_template = LEAD.join(text[start:end] for start, end in born.gaps(len(text)))
+        parts: list[_Raw | int] = [_Raw(0, len(text))] if text else []
+        for special in self.specials:
+            if special.text in (of_template if special.is_guarded else text):
+                parts = [
+                    piece
+                    for part in parts
+                    for piece in (
+                        [part] if isinstance(part, int) else _cut_at(special, text, part, born)
+                    )
+                ]
+        return parts
+
+    def _encode_plain(
+        self, text: str, raw: _Raw, born: "_Ranges", *, is_inside: bool = False
+    ) -> list[int]:
+        """Ids of a stretch without template-born specials; imitations in it stay plain text.
+
+        llama.cpp turns some imitations into the token even when told not to: user-defined ones
+        always, and a SentencePiece vocabulary merges letters up to any token that they spell.
+        Where that happened, the text is tokenised in two halves of the imitation.
+        `is_inside`: the stretch goes on inside a text, so no space is put in front.
+        """
+        ids = self._tokenize(text[raw.start : raw.end], is_inside)
+        cuts = self._cuts_in_imitations(text, raw, born, ids)
+        if not cuts:
+            return ids
+        ids = []
+        for start, end in zip([raw.start, *cuts], [*cuts, raw.end], strict=True):
+            goes_on = is_inside or start > raw.start
+            ids += self._encode_plain(text, _Raw(start, end), born, is_inside=goes_on)
+        return ids
+
+    def _cuts_in_imitations(
+        self, text: str, raw: _Raw, born: "_Ranges", ids: Sequence[int]
+    ) -> list[int]:
+        """Places inside every text of a guarded token that a message has part in."""
+        cuts = set()
+        for token_id in self._guarded.keys() & set(ids):
+            pattern = self._guarded[token_id]
+            position = raw.start
+            while match := pattern.search(text, position, raw.end):
+                position = match.start() + 1
+                if born.touch(match.start(), match.end()):
+                    cuts.add((match.start() + match.end()) // 2)
+        return sorted(cuts)
+
+    def _tokenize(self, text: str, is_inside: bool) -> list[int]:
+        if not (is_inside and self._is_spm):
+            return self._llama_tokenize(text)
+        return self._llama_tokenize(LEAD + text)[len(self._lead_ids) :]
+
+    def _llama_tokenize(self, text: str, *, parse_special: bool = False) -> list[int]:
+        data = text.encode("utf-8", "replace")
+        ids = (ll.llama_token * (len(data) + 8))()
+        count = ll.llama_tokenize(self._vocab, data, len(data), ids, len(ids), False, parse_special)
+        if count < 0:
+            raise TokenizerError("prompts.not_tokenized", num_chars=len(text))
+        return list(ids[:count])
+
+    @cached_property
+    def _lead_ids(self) -> list[int]:
+        return self._llama_tokenize(LEAD)
+
+    # --- the vocabulary --------------------------------------------------------------------------
+
+    @cached_property
+    def specials(self) -> tuple[SpecialToken, ...]:
+        """Every token that is looked for in template text, in llama.cpp's order: longest first."""
+        wanted = (
+            ll.LLAMA_TOKEN_ATTR_CONTROL
+            | ll.LLAMA_TOKEN_ATTR_USER_DEFINED
+            | ll.LLAMA_TOKEN_ATTR_UNKNOWN
+        )
+        found = [self._special(i) for i, a in enumerate(self._attributes) if a & wanted]
+        return tuple(sorted(filter(None, found), key=lambda token: -len(token.text.encode())))
+
+    def _special(self, token_id: int) -> SpecialToken | None:
+        with contextlib.suppress(UnicodeDecodeError):  # half a character: no text can spell it
+            text = (ll.llama_vocab_get_text(self._vocab, token_id) or b"").decode()
+            attributes = self._attributes[token_id]
+            is_control = attributes & (ll.LLAMA_TOKEN_ATTR_CONTROL | ll.LLAMA_TOKEN_ATTR_UNKNOWN)
+            if text:
+                return SpecialToken(
+                    token_id,
+                    text,
+                    bool(is_control) or _is_structure(text),
+                    bool(attributes & ll.LLAMA_TOKEN_ATTR_LSTRIP),
+                    bool(attributes & ll.LLAMA_TOKEN_ATTR_RSTRIP),
+                )
+        return None
+
+    @cached_property
+    def _guarded(self) -> dict[int, re.Pattern[str]]:
+        """What spells each guarded token; SentencePiece writes a space as ▁, so both do."""
+        return {
+            token.id: re.compile(re.escape(token.text).replace("▁", "[▁ ]"))
+            for token in self.specials
+            if token.is_guarded and len(token.text) > 1
+        }
+
+    @cached_property
+    def _special_ids(self) -> dict[str, int]:
+        return {token.text: token.id for token in self.specials}
+
+    @cached_property
+    def bos_text(self) -> str:
+        """How a template writes the BOS; "" when there is none."""
+        return self._text_of_id(self.bos_id)
+
+    @cached_property
+    def eos_text(self) -> str:
+        return self._text_of_id(self.eos_id)
+
+    def _text_of_id(self, token_id: int) -> str:
+        if token_id < 0:
+            return ""
+        return (ll.llama_vocab_get_text(self._vocab, token_id) or b"").decode("utf-8", "replace")
+
+    def special_id(self, text: str) -> int | None:
+        """The id of the special token that is written `text`."""
+        return self._special_ids.get(text)
+
+    def stop_token_ids(self, stops: Iterable[str]) -> tuple[int, ...]:
+        """Those of `stops` that are one token here. They leave no text for a StopChecker to see."""
+        ids = (self.special_id(stop) for stop in stops)
+        return tuple(token_id for token_id in ids if token_id is not None)
+
+    def is_special(self, token_id: int) -> bool:
+        """Control, unknown, or structure: what an inspector colours."""
+        return token_id in self._guarded
+
+    def is_end(self, token_id: int) -> bool:
+        """Whether the model means "that is all" by it."""
+        return bool(ll.llama_vocab_is_eog(self._vocab, token_id))
+
+    # --- ids to text -----------------------------------------------------------------------------
+
+    def piece(self, token_id: int) -> bytes:
+        """The bytes that this token adds to an answer: none for control tokens.
+
+        Those that mark reasoning are written out, for a ReasoningParser.
+        """
+        piece = self._pieces.get(token_id)
+        if piece is None:
+            piece = self._pieces[token_id] = self._piece(token_id)
+        return piece
+
+    def text_of(self, ids: Iterable[int]) -> str:
+        """All of `ids` written out, special tokens too; U+FFFD for bytes that are no character."""
+        return b"".join(self._llama_piece(i, special=True) for i in ids).decode("utf-8", "replace")
+
+    def _piece(self, token_id: int) -> bytes:
+        if not 0 <= token_id < self.n_vocab:
+            return b""
+        piece = self._llama_piece(token_id, special=True)
+        is_silent = self._attributes[token_id] & (
+            ll.LLAMA_TOKEN_ATTR_CONTROL | ll.LLAMA_TOKEN_ATTR_UNKNOWN
+        )
+        return (
+            b"" if is_silent and piece.decode("utf-8", "replace") not in REASONING_TOKENS else piece
+        )
+
+    def _llama_piece(self, token_id: int, *, special: bool) -> bytes:
+        size = 64
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            count = ll.llama_token_to_piece(self._vocab, token_id, buffer, size, 0, special)
+            if count >= 0:
+                return buffer.raw[:count]
+            size = -count
+
+
+class IncrementalDetokenizer:
+    """Ids to text as they come, whole characters only.
+
+    Joined deltas are the same for any split of the ids. Bytes that are no UTF-8 are left out;
+    U+FFFD appears only where the model wrote it.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._decoder = codecs.getincrementaldecoder("utf-8")("ignore")
+
+    def feed(self, ids: Iterable[int]) -> str:
+        return self._decoder.decode(b"".join(self._tokenizer.piece(i) for i in ids))
+
+    def flush(self) -> str:
+        """What is left at the end: nothing, for half a character is none."""
+        return self._decoder.decode(b"", final=True)
+
+
+class StopChecker:
+    """Cuts a stream of text at the first stop string; keeps back what might become one.
+
+    First is the one that is complete first, which does not depend on how the text is cut.
+    """
+
+    def __init__(self, stops: Iterable[str]) -> None:
+        self._stops = [stop for stop in stops if stop]
+        self._held = ""
+        self.stopped = False
+
+    def feed(self, text: str) -> str:
+        """What may be shown now; nothing after `stopped`."""
+        if self.stopped:
+            return ""
+        text = self._held + text
+        ends = [(at + len(stop), at) for stop in self._stops if (at := text.find(stop)) >= 0]
+        if ends:
+            self.stopped, self._held = True, ""
+            return text[: min(ends)[1]]
+        shown = len(text) - self._num_held(text)
+        self._held = text[shown:]
+        return text[:shown]
+
+    def flush(self) -> str:
+        """The text that was kept back, when the stream ended without a stop."""
+        held, self._held = self._held, ""
+        return held
+
+    def _num_held(self, text: str) -> int:
+        """Length of the longest end of `text` that some stop begins with."""
+        longest = max(map(len, self._stops), default=1) - 1
+        for count in range(min(longest, len(text)), 0, -1):
+            if any(stop.startswith(text[-count:]) for stop in self._stops):
+                return count
+        return 0
+
+
+class _Ranges:
+    """Message-born ranges of a text, for quick questions."""
+
+    def __init__(self, spans: Sequence[Span]) -> None:
+        self._starts = [span.start for span in spans]
+        self._ends = [span.end for span in spans]
+
+    def touch(self, start: int, end: int) -> bool:
+        """Whether any character of [start, end) came from a message."""
+        before = bisect_right(self._starts, end - 1)
+        return before > 0 and self._ends[before - 1] > start
+
+    def gaps(self, length: int) -> Iterable[tuple[int, int]]:
+        """The template-born ranges of a text of `length` characters."""
+        return zip([0, *self._ends], [*self._starts, length], strict=True)
+
+
+def _cut_at(special: SpecialToken, text: str, raw: _Raw, born: _Ranges) -> list[_Raw | int]:
+    """`raw` cut at every occurrence of `special`, with the white space it eats left out."""
+    parts: list[_Raw | int] = []
+    start = search = raw.start
+    while (at := text.find(special.text, search, raw.end)) >= 0:
+        end = at + len(special.text)
+        if special.is_guarded and born.touch(at, end):
+            search = at + 1
+            continue
+        before = text[start:at]
+        if special.strips_left:
+            before = before.rstrip(C_SPACES)
+        if before:
+            parts.append(_Raw(start, start + len(before)))
+        parts.append(special.id)
+        if special.strips_right:
+            end = raw.end - len(text[end : raw.end].lstrip(C_SPACES))
+        start = search = end
+    if start < raw.end:
+        parts.append(_Raw(start, raw.end))
+    return parts
+
+
+def _is_structure(text: str) -> bool:
+    tag = text.strip("</>").lower()
+    return bool(STRUCTURE.fullmatch(text)) and not (text.startswith("<") and tag in HTML_TAGS)
+
+
+def _load(path: Path) -> ll.llama_model_p:
+    """A model without weights."""
+    ll.llama_backend_init()
+    params = ll.llama_model_default_params()
+    params.vocab_only = True
+    params.n_gpu_layers = 0
+    params.devices = ctypes.addressof(_NO_DEVICES)  # opening a GPU would cost memory here
+    model = ll.llama_model_load_from_file(str(path).encode(), params)
+    if not model:
+        raise TokenizerError("prompts.no_vocabulary", name=path.name, reason=_log.last_error)
+    return model
+
+
+_NO_DEVICES = (ctypes.c_void_p * 1)(None)
+
+
+class _Log:
+    """llama.cpp's log goes to ours; llama.cpp crashes when the callback is garbage-collected."""
+
+    def __init__(self) -> None:
+        self.last_error = ""
+        self._callback = ll.llama_log_callback(self._write)
+
+    def listen(self) -> None:
+        ll.llama_log_set(self._callback, None)
+
+    def _write(self, level: int, text: bytes, _: object) -> None:
+        line = text.decode(errors="replace").rstrip()
+        if level == 4 and line:  # GGML_LOG_LEVEL_ERROR
+            self.last_error = line
+        log.debug("%s", line)
+
+
+_log = _Log()
