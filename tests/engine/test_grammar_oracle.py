@@ -15,9 +15,13 @@ from hypothesis import strategies as st
 from webui.engine.grammar import Grammar, GrammarError, Matcher
 
 STANDIN = Path(__file__).parents[2] / "models" / "builtin" / "standin.gguf"
+MAX_SPREAD = 500  # tokens compared besides the telling ones
+
+# llama.cpp keeps calling it: it must live as long as the process.
+_SILENCE = ll.llama_log_callback(lambda _level, _text, _data: None)
 
 # Pieces on which a UTF-8 reader can go wrong: cut, joined, overlong, out of range, with NUL.
-_TRICKY = [
+_TRICKY: list[str | bytes] = [
     *("ab", "aa", "ba", "あい", "aあ", "あb", "é", "éa", "\n\n", "a]", "-a", "😀😀", "いa"),
     *(b"\xe3\x81", b"a\xe3", b"a\xe3\x81", b"\x82\xe3", b"\x82a", b"\x81\x82", b"\x82\xe3\x81"),
     *(b"\xc3a", b"\xc3\xc3", b"\xe3\x81a", b"\xe3aa", b"\xf0\x9f", b"\x98\x80", b"\xf0\x9f\x98"),
@@ -30,9 +34,8 @@ TRICKY_PIECES = [piece if isinstance(piece, bytes) else piece.encode() for piece
 class Oracle:
     """llama.cpp's grammar sampler over one vocabulary, loaded without weights."""
 
-    def __init__(self, path: Path, kept: int = 700) -> None:
-        self._log = ll.llama_log_callback(lambda _level, _text, _data: None)
-        ll.llama_log_set(self._log, ctypes.c_void_p(0))
+    def __init__(self, path: Path) -> None:
+        ll.llama_log_set(_SILENCE, ctypes.c_void_p(0))
         params = ll.llama_model_default_params()
         params.vocab_only = True
         self._model = ll.llama_model_load_from_file(str(path).encode(), params)
@@ -41,12 +44,13 @@ class Oracle:
         num_tokens = ll.llama_vocab_n_tokens(self._vocab)
         self.end_ids = {i for i in range(num_tokens) if ll.llama_vocab_is_eog(self._vocab, i)}
         self.pieces = {i: self._piece(i) for i in range(num_tokens)}
-        interesting = [i for i, piece in self.pieces.items() if len(piece) < 2 or self._is_near(i)]
-        self.ids = sorted({*interesting, *range(0, num_tokens, num_tokens // kept + 1)})
+        spread = range(0, num_tokens, num_tokens // MAX_SPREAD + 1)
+        self.ids = [i for i in range(num_tokens) if i in spread or self._is_telling(i)]
 
-    def _is_near(self, token_id: int) -> bool:
+    def _is_telling(self, token_id: int) -> bool:
         piece = self.pieces[token_id]
-        return token_id in self.end_ids or piece in TRICKY_PIECES or not _is_text(piece)
+        is_tricky = piece in TRICKY_PIECES or not _is_text(piece)
+        return len(piece) < 2 or is_tricky or token_id in self.end_ids
 
     def _piece(self, token_id: int) -> bytes:
         buffer = ctypes.create_string_buffer(512)
@@ -115,33 +119,34 @@ _CHARS = _ALPHABET.map(lambda char: _ESCAPED.get(char, char))
 _WIDE = st.sampled_from(
     [r"\u0800", r"\uD7FF", "a-z", "ぁ-ん", r"\x00-\x7F", r"é-\U0010FFFF", "い-あ"]
 )
-_TERMINALS = st.one_of(
-    st.lists(_CHARS, max_size=4).map(lambda chars: f'"{"".join(chars)}"'),
-    st.builds(
-        lambda caret, chars: f"[{caret}{''.join(chars)}]",
-        st.sampled_from(["", "^"]),
-        st.lists(_CHARS | _WIDE, min_size=1, max_size=3),
-    ),
-    st.just("."),
+_LITERALS = st.lists(_CHARS, min_size=1, max_size=4).map(lambda chars: f'"{"".join(chars)}"')
+_CLASSES = st.builds(
+    lambda caret, chars: f"[{caret}{''.join(chars)}]",
+    st.sampled_from(["", "^"]),
+    st.lists(_CHARS | _WIDE, min_size=1, max_size=3),
 )
-_REPETITIONS = st.sampled_from(["", "", "", "*", "+", "?", "{2}", "{0,2}", "{1,}", "{1,3}", "{0}"])
+_TERMINALS = _LITERALS | _CLASSES | st.just(".")
+_BOUNDED = st.sampled_from(["", "", "", "?", "{2}", "{0,2}", "{1,3}", "{0}"])
+_UNBOUNDED = st.sampled_from(["*", "+", "{1,}", "{2,}"])
 _NAMES = ["root", "r1", "r2", "r3"]
 
 
-def _expressions(names: list[str]) -> st.SearchStrategy[str]:
-    leaves = _TERMINALS | (st.sampled_from(names) if names else _TERMINALS)
-
-    def sequences(items: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-        repeated = st.builds(lambda item, times: item + times, items, _REPETITIONS)
-        return st.lists(repeated, max_size=4).map(" ".join)
-
-    def alternatives(items: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-        return st.lists(sequences(items), min_size=1, max_size=3).map(" | ".join)
-
-    groups = st.recursive(
-        leaves, lambda inner: alternatives(inner).map("({})".format), max_leaves=5
+def _sequences(items: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.lists(st.builds("{}{}".format, items, _BOUNDED), max_size=3).map(
+        lambda sequence: " ".join(sequence) or '""'
     )
-    return alternatives(groups)
+
+
+def _alternatives(sequences: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.lists(sequences, min_size=1, max_size=3).map(" | ".join)
+
+
+def _groups(items: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Groups; those repeated without bound cannot be empty, else they would be left-recursive."""
+    solid = _alternatives(st.builds("{} {}".format, _TERMINALS, _sequences(items)))
+    return _alternatives(_sequences(items)).map("({})".format) | st.builds(
+        "({}){}".format, solid, _UNBOUNDED
+    )
 
 
 @st.composite
@@ -149,9 +154,11 @@ def grammars(draw: st.DrawFn) -> str:
     """Rules refer to later rules anywhere, and to any rule after a terminal."""
     lines = []
     for index, name in enumerate(_NAMES):
-        body = draw(_expressions(_NAMES[index + 1 :]))
+        later = [st.sampled_from(_NAMES[index + 1 :])] if _NAMES[index + 1 :] else []
+        items = st.recursive(st.one_of(_TERMINALS, *later), _groups, max_leaves=4)
+        body = draw(_alternatives(_sequences(items)))
         if draw(st.booleans()):
-            body += f" | {draw(_TERMINALS)} {draw(st.sampled_from(_NAMES))} {draw(_TERMINALS)}"
+            body += f" | {draw(_LITERALS)} {draw(st.sampled_from(_NAMES))} {draw(_TERMINALS)}"
         lines.append(f"{name} ::= {body}")
     return "\n".join(lines)
 
@@ -163,8 +170,10 @@ def _assert_same_mask(oracle: Oracle, sampler: Any, matcher: Matcher, history: l
         for i in oracle.ids
         if (matcher.can_end if i in oracle.end_ids else matcher.allows(oracle.pieces[i]))
     }
-    different = {i: oracle.pieces[i] for i in theirs ^ ours}
-    assert not different, f"after {history}: llama.cpp allows {theirs - ours}, ours {ours - theirs}"
+    only_theirs, only_ours = (
+        [oracle.pieces[i] for i in ids] for ids in (theirs - ours, ours - theirs)
+    )
+    assert not only_theirs and not only_ours, f"after {history}"
     if matcher.must_end:
         assert theirs <= oracle.end_ids
 
@@ -178,25 +187,23 @@ def _walk(oracle: Oracle, sampler: Any, grammar: Grammar, data: st.DataObject) -
         if not choices:
             break
         cut = [i for i in choices if not _is_text(oracle.pieces[i])]
-        token_id = data.draw(
-            st.sampled_from(cut) | st.sampled_from(choices) if cut else st.sampled_from(choices)
-        )
+        token_id = data.draw(st.sampled_from(cut or choices) | st.sampled_from(choices))
         matcher.accept(oracle.pieces[token_id])
         ll.llama_sampler_accept(sampler, token_id)
         history.append(oracle.pieces[token_id])
 
 
 @given(text=grammars(), data=st.data())
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_mask_equals_llama_cpps(oracle: Oracle, text: str, data: st.DataObject) -> None:
-    try:
-        grammar = Grammar.parse(text)
-    except GrammarError:
-        assume(False)
+    grammar = Grammar.parse(text)
     sampler = oracle.sampler(text)
     assert sampler, f"llama.cpp refuses {text!r}"
     try:
         _walk(oracle, sampler, grammar, data)
+    except GrammarError as error:  # more stacks than may be: llama.cpp grows as many, unbounded
+        assume("ambiguity" not in str(error))
+        raise
     finally:
         ll.llama_sampler_free(sampler)
 

@@ -19,6 +19,7 @@ _PLAIN = re.compile(r'[^"\\\0]+')
 _HEX = re.compile(r"[0-9a-fA-F]+")
 _BLANKS = re.compile(r"(?:[ \t]+|#[^\r\n\0]*)*+")
 _BLANK_LINES = re.compile(r"(?:[ \t\r\n]+|#[^\r\n\0]*)*+")
+_OPERATORS: dict[str, tuple[int, int | None]] = {"*": (0, None), "+": (1, None), "?": (0, 1)}
 _HEX_ESCAPES = {"x": 2, "u": 4, "U": 8}
 _ESCAPES = {"t": "\t", "r": "\r", "n": "\n"} | {char: char for char in '\\"[]-'}
 
@@ -208,11 +209,12 @@ class _Parser:
 
     def _bounds(self, space: re.Pattern[str]) -> tuple[int, int | None] | None:
         """The repetition that stands here, as least and greatest number of times."""
-        for operator, bounds in (("*", (0, None)), ("+", (1, None)), ("?", (0, 1))):
-            if self._takes(operator):
-                return bounds
-        if not self._takes("{"):
+        if not self._sees("*", "+", "?", "{"):
             return None
+        operator = self._text[self._at]
+        self._at += 1
+        if operator != "{":
+            return _OPERATORS[operator]
         self._skip(space)
         low = self._number()
         high: int | None = low

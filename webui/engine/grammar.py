@@ -18,8 +18,8 @@ __all__ = ["Grammar", "GrammarError", "Matcher"]
 MAX_EXPANSION = 10_000  # ways to begin one rule: stacks that one step can open
 MAX_EXPANSION_SUM = 4_000_000  # over all rules: llama.cpp's work when it loads the grammar
 MAX_REFERENCE_DEPTH = 5000  # rules that begin with rules that begin with …: recursion there
-MAX_STATE_SIZE = 500_000  # positions in all stacks of one state
-MAX_CACHE_SIZE = 1_000_000  # positions and transitions remembered per grammar, tens of MB
+MAX_STATE_SIZE = 100_000  # positions in all stacks of one state
+MAX_CACHE_SIZE = 200_000  # remembered per grammar, in units of about 100 bytes
 
 _MAX_CODE_POINT = 0x10FFFF
 _SURROGATES = range(0xD800, 0xE000)
@@ -99,7 +99,7 @@ class Grammar:
         if state is None:
             if self._cache_size > MAX_CACHE_SIZE:
                 self._forget()
-            self._cache_size += sum(map(len, stacks)) + 1
+            self._cache_size += sum(map(len, stacks)) + 10
             state = self._states[stacks] = _State(stacks, self._symbols)
         return state
 
