@@ -241,7 +241,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_grammar_is_read_or_refused_within_a_second(name: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         matcher = Matcher(Grammar.parse(HOSTILE[name]))
         for _ in range(30):
@@ -252,15 +252,15 @@ def test_a_hostile_grammar_is_read_or_refused_within_a_second(name: str) -> None
         matcher.forced()
     except GrammarError as error:
         assert len(str(error)) < 200
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_verbatim_grammar_of_300_long_sentences_is_fast() -> None:
     sentences = [f"第{i}文、" + "日本語の文章がここに続きます" * 4 for i in range(300)]
     grammar = "root ::= line{1,10}\nline ::= " + " | ".join(f'"・{s}\\n"' for s in sentences)
-    started = time.perf_counter()
+    started = time.process_time()
     matcher = Matcher(Grammar.parse(grammar))
-    assert time.perf_counter() - started < 0.25  # 0.02 s on an idle machine
+    assert time.process_time() - started < 0.25  # 0.02 s on an idle machine
     assert matcher.forced() == "・第"
     for sentence in (sentences[299], sentences[123]):
         text = f"・{sentence}\n"

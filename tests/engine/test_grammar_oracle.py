@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from webui.engine.grammar import Grammar, GrammarError, Matcher
 
-STANDIN = Path(__file__).parents[2] / "models" / "builtin" / "standin.gguf"
 MAX_SPREAD = 500  # tokens compared besides the telling ones
 
 # llama.cpp keeps calling it: it must live as long as the process.
@@ -102,9 +101,9 @@ def _write_tricky_vocabulary(path: Path) -> None:
 
 @pytest.fixture(scope="module", params=["tricky", "standin"])
 def oracle(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, standin: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Oracle]:
-    path = STANDIN
+    path = standin
     if request.param == "tricky":
         path = tmp_path_factory.mktemp("vocabulary") / "tricky.gguf"
         _write_tricky_vocabulary(path)

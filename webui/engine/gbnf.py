@@ -12,6 +12,7 @@ MAX_CHARS = 200_000
 MAX_ELEMENTS = 250_000  # characters, ranges and references, with repetitions written out
 MAX_REPETITIONS = 2000  # llama.cpp's MAX_REPETITION_THRESHOLD
 MAX_GROUP_DEPTH = 50
+MAX_ALTERNATIVES = 10_000  # of one rule or group
 
 _NAME = re.compile(r"[a-zA-Z0-9-]+")
 _NUMBER = re.compile(r"[0-9]+")
@@ -137,6 +138,8 @@ class _Parser:
         while self._takes("|"):
             self._skip(_BLANK_LINES)
             rule.append(self._sequence(depth))
+            if len(rule) > MAX_ALTERNATIVES:
+                raise self._error(f"more than {MAX_ALTERNATIVES} alternatives")
         return rule
 
     def _sequence(self, depth: int) -> list[Symbol]:
