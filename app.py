@@ -9,6 +9,8 @@ import argparse
 import logging
 import os
 import sys
+import threading
+import webbrowser
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -48,20 +50,27 @@ def serve(settings: Settings) -> int:
     if settings.host not in LOCAL_HOSTS:
         raise StartError("app.public_host", host=settings.host)
     _make_writable(settings.data_dir)
-    # Late, and in this order: the page's own temporary files, then gradio (2 s to import).
-    from webui.api.server import serve_page
+    # Late: they bring the page's libraries, which take two seconds to import.
+    from webui.api.server import serve as serve_page
     from webui.application import Application
 
     catalog = Catalog(settings.models_dir, PROJECT_DIR / "models" / "builtin")
     storage = Storage(settings.data_dir / "kajogaki.db")
     storage.mark_interrupted()
-    pool = EnginePool(catalog, settings)
-    application = Application(settings, storage, catalog, pool, Chat(storage, pool))
+    engines = EnginePool(catalog, settings)
+    application = Application(settings, storage, catalog, engines, Chat(storage, engines))
     try:
-        serve_page(application)
+        serve_page(application, lambda url: _announce(url, settings))
     finally:
         storage.close()
+    print(text("app.stopped", Language(settings.language)))
     return 0
+
+
+def _announce(url: str, settings: Settings) -> None:
+    print(text("app.serving", Language(settings.language), url=url), flush=True)
+    if settings.browser:
+        threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
 
 def _parser(language: Language) -> argparse.ArgumentParser:

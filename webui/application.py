@@ -8,6 +8,8 @@ from webui.engine.pool import EnginePool
 from webui.storage import Storage
 from webui.tasks.chat import Chat
 
+LOCAL_USER = "local"  # the owner of everything where nobody has to log in
+
 
 @dataclass(frozen=True, slots=True)
 class Application:

@@ -264,6 +264,8 @@ def test_the_worker_ends_when_its_parent_is_gone(standin: Path) -> None:
             assert stdin is not None
             stdin.close()  # what the kernel does when the parent dies
             worker.wait(2)
+            while engine.is_alive:
+                await asyncio.sleep(0.01)
             await engine.start()
 
     run(test)

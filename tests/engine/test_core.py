@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from tests.engine.cores import make_core, run_all
+from webui.engine.prefix_cache import Trim
 from webui.engine.request import FinishReason, Request, SamplingParams
-from webui.engine.runner import DecodeError, Interrupted, ModelLoadError, ModelRunner
+from webui.engine.runner import DecodeError, Interrupted, ModelLoadError
 from webui.engine.scheduler import Batch
 from webui.engine.worker import EngineCore
 
@@ -131,8 +132,6 @@ def test_a_failed_decode_fails_its_batch_and_the_engine_goes_on(core: EngineCore
 
 
 def test_a_cut_that_memory_refuses_is_an_error_not_a_crash(uncuttable: dict[str, Path]) -> None:
-    from webui.engine.prefix_cache import Trim
-
     core = make_core(uncuttable["recurrent"])
     run_all(core, [Request(1, (400, 401, 402, 403), GREEDY)])
     with pytest.raises(DecodeError):
@@ -163,9 +162,19 @@ def test_logit_bias_penalties_and_stop_tokens_reach_llama_cpp(core: EngineCore) 
     assert (done.ids, done.reason) == ((), FinishReason.STOP)
 
 
+def test_a_grammar_of_any_text_never_gives_a_control_token(core: EngineCore) -> None:
+    """llama.cpp's own mask allows <|im_start|> as if it were the text it is written as."""
+    control = core.runner.vocab.is_silent.nonzero()[0]
+    assert len(control) > 0
+    bias = tuple((int(i), 500.0) for i in control)
+    params = SamplingParams(max_tokens=8, temperature=0, grammar="root ::= .+", logit_bias=bias)
+    done = run_all(core, [Request(1, (400, 401), params)])[1]
+    assert done.error == "" and len(done.ids) > 0
+    assert not core.runner.vocab.is_silent[list(done.ids)].any()
+
+
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.gguf"
     path.write_bytes(b"GGUF" + bytes(100))
     with pytest.raises(ModelLoadError):
         make_core(path)
-    assert ModelRunner  # the process is still here

@@ -294,7 +294,11 @@ class _WorkerProcess:
     """The operating system's side: a child with two pipes and a thread that reads one of them."""
 
     def __init__(self, load: LoadModel) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "GGML_NO_BACKTRACE": "1",  # an abort must be over at once, not start a debugger
+        }
         self._process = subprocess.Popen(
             [sys.executable, "-m", "webui.engine.worker"],
             stdin=subprocess.PIPE,

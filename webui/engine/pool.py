@@ -12,9 +12,10 @@ from enum import StrEnum
 
 from webui.catalog import Catalog, ModelSpec
 from webui.config import Settings
-from webui.engine.client import Engine, ModelLoadError
+from webui.engine.client import Engine
 from webui.engine.hardware import physical_cores
 from webui.engine.request import LoadModel
+from webui.errors import AppError
 
 
 class LoadState(StrEnum):
@@ -28,7 +29,7 @@ class LoadState(StrEnum):
 class ModelState:
     state: LoadState
     fraction: float = 0.0  # of the weights, while loading
-    error: ModelLoadError | None = None
+    error: AppError | None = None
     since: float = 0.0
 
 
@@ -41,6 +42,7 @@ class EnginePool:
         self._num_leases = 0
         self._states: dict[str, ModelState] = {}
         self._turn = asyncio.Lock()  # asyncio.Lock is fair: first come, first served
+        self._loading = asyncio.Lock()  # held until a load has ended, whoever waits for it
         self._unused = asyncio.Event()
         self._unused.set()
 
@@ -65,7 +67,7 @@ class EnginePool:
         return self.catalog.get(wanted) if wanted else self.catalog.default()
 
     async def acquire(self, model_id: str = "") -> Engine:
-        """The engine of `model_id`, loaded, and kept until release(). Raises ModelLoadError.
+        """The engine of `model_id`, loaded, and kept until release(). Raises AppError.
 
         A dead worker is started again. Another loaded model is unloaded first, when its last
         request has ended. Cancelling the wait does not cancel a load that has begun.
@@ -92,7 +94,7 @@ class EnginePool:
             self.release()
 
     async def unload(self) -> None:
-        async with self._turn:
+        async with self._turn, self._loading:
             await self._unload()
 
     async def close(self) -> None:
@@ -101,8 +103,15 @@ class EnginePool:
             await self._engine.stop()
 
     async def _load(self, spec: ModelSpec) -> Engine:
-        if self._engine and self._spec and self._spec.path != spec.path:
-            await self._unload()
+        if spec.error:
+            self._set_state(spec, LoadState.FAILED, error=spec.error)
+            raise spec.error
+        async with self._loading:
+            if self._engine and self._spec and self._spec.path != spec.path:
+                await self._unload()
+            return await self._start(spec)
+
+    async def _start(self, spec: ModelSpec) -> Engine:
         engine = self._engine or Engine(self._load_message(spec), spec.name)
         if engine.is_alive:
             return engine
@@ -110,7 +119,7 @@ class EnginePool:
         self._set_state(spec, LoadState.LOADING)
         try:
             await engine.start(lambda done: self._set_state(spec, LoadState.LOADING, done))
-        except ModelLoadError as error:
+        except AppError as error:
             self._engine = self._spec = None
             self._set_state(spec, LoadState.FAILED, error=error)
             raise
@@ -129,14 +138,12 @@ class EnginePool:
         spec: ModelSpec,
         state: LoadState,
         fraction: float = 0.0,
-        error: ModelLoadError | None = None,
+        error: AppError | None = None,
     ) -> None:
         self._states[spec.id] = ModelState(state, fraction, error, time.monotonic())
 
     def _load_message(self, spec: ModelSpec) -> LoadModel:
         settings = self._settings
-        if spec.problem:
-            raise ModelLoadError("engine.load_failed", name=spec.name, reason=spec.problem)
         return LoadModel(
             path=str(spec.path),
             n_ctx=settings.n_ctx,

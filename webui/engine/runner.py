@@ -129,7 +129,12 @@ class ModelRunner:
         params = ll.llama_model_default_params()
         params.n_gpu_layers = load.n_gpu_layers
         params.load_mode = _load_mode(load)
-        callback = ll.llama_progress_callback(lambda fraction, _: on_progress(fraction) or True)
+
+        def report(fraction: float, _: object) -> bool:
+            on_progress(fraction)
+            return True  # go on
+
+        callback = ll.llama_progress_callback(report)
         params.progress_callback = callback
         model = ll.llama_model_load_from_file(load.path.encode(), params)
         if not model:

@@ -69,6 +69,9 @@ class Sampler:
         if grammar.allows(token_id):
             return token_id
 
+        # llama.cpp's mask takes control tokens for the text that they are written as.
+        logits = np.where(self._vocab.is_silent, np.float32(-np.inf), logits)
+
         def masked(array: Any) -> None:
             grammar.mask(array)
             ll.llama_sampler_apply(self._chain, array)

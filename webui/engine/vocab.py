@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 import llama_cpp.llama_cpp as ll
+import numpy as np
 
 PIECE_BYTES = 512
 
@@ -21,6 +22,10 @@ class Vocab:
         self.end_ids = frozenset(
             i for i in range(self.n_tokens) if ll.llama_vocab_is_eog(pointer, i)
         )
+        attributes = [int(ll.llama_vocab_get_attr(pointer, i)) for i in range(self.n_tokens)]
+        # Control tokens that do not end the answer: they write nothing.
+        self.is_silent = np.array(attributes, np.int32) & ll.LLAMA_TOKEN_ATTR_CONTROL != 0
+        self.is_silent[sorted(self.end_ids)] = False
         self.piece = lru_cache(maxsize=1 << 15)(self._piece)
 
     def is_end(self, token_id: int) -> bool:

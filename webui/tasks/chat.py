@@ -11,13 +11,15 @@ from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
+from webui.catalog import ModelSpec
 from webui.engine.client import Delta, Engine, Progress
 from webui.engine.pool import EnginePool
 from webui.engine.request import SamplingParams
 from webui.errors import AppError
-from webui.storage import Message, Role, Status, Storage
+from webui.storage import Conversation, Message, Role, Status, Storage
 from webui.strings import Language
-from webui.tasks.context import ContextUsage, FittedPrompt, fit_history
+from webui.tasks.context import ContextUsage, fit_history
+from webui.tasks.formats import format_of
 from webui.tasks.titles import title_from
 
 UPDATE_S = 0.1  # at most ten updates a second
@@ -89,35 +91,21 @@ class Chat:
         generator, or cancelling its task, stops the answer; what was written is saved. Errors
         that a user can understand come as a last update with state ERROR, never as exceptions.
         """
-        path = self._storage.path(owner, conversation_id)
-        while path and path[-1].role is not Role.USER:
-            path.pop()
+        conversation = self._storage.conversation(owner, conversation_id)
+        path = _to_last_question(self._storage.path(owner, conversation_id))
         if not path:
             return
-        conversation = self._storage.conversation(owner, conversation_id)
-        model_id = self._pool.spec(conversation.model_id).id
-        answer = self._storage.add_message(
-            owner,
-            conversation_id,
-            Role.ASSISTANT,
-            "",
-            parent_id=path[-1].id,
-            model_id=model_id,
-            status=Status.WRITING,
-        )
-        draft = _Draft(self._storage, owner, answer.id)
-        yield draft.update(ReplyState.LOADING)
+        draft = self._begin(conversation, path[-1])
         try:
+            yield draft.current()
             sampling = sampling_of(conversation.sampling)
-            async with contextlib.aclosing(self._engine(model_id, draft)) as engines:
-                async for engine in engines:
-                    if isinstance(engine, ReplyUpdate):
-                        yield engine
+            async with contextlib.aclosing(self._loaded(draft)) as loading:
+                async for state in loading:
+                    if isinstance(state, ReplyUpdate):
+                        yield state
                         continue
-                    prompt = fit_history(
-                        engine, self._pool.spec(model_id), conversation, path, sampling
-                    )
-                    async with contextlib.aclosing(_stream(engine, prompt, draft)) as updates:
+                    prompt = self._prompt(state, conversation, path, sampling)
+                    async with contextlib.aclosing(_stream(state, prompt, draft)) as updates:
                         async for update in updates:
                             yield update
         except AppError as error:
@@ -126,39 +114,102 @@ class Chat:
             draft.close()
 
     async def context_usage(self, owner: str, conversation_id: str) -> ContextUsage | None:
-        """How full the window is for what is shown; None while no model is loaded."""
+        """How full the window is for what is shown; None while no model is loaded.
+
+        Raises what building the prompt raises, such as PromptTooLongError.
+        """
         conversation = self._storage.conversation(owner, conversation_id)
         engine = self._pool.engine
-        if engine is None or not engine.is_alive:
-            return None
         path = self._storage.path(owner, conversation_id)
-        spec = self._pool.spec(self._pool.current_id)
+        if engine is None or not engine.is_alive or not path:
+            return None
         sampling = sampling_of(conversation.sampling)
-        return fit_history(engine, spec, conversation, path, sampling, strict=False).usage
+        model = LoadedModel(engine, self._pool.spec(self._pool.current_id))
+        return self._prompt(model, conversation, path, sampling).usage
 
-    async def _engine(
-        self, model_id: str, draft: "_Draft"
-    ) -> AsyncGenerator[ReplyUpdate | Engine, None]:
-        """LOADING updates until the model is there, then its engine; released when closed."""
+    def _begin(self, conversation: Conversation, question: Message) -> "_Draft":
+        """An empty answer to `question`, saved at once so that nothing is lost from here on."""
+        with contextlib.suppress(AppError):  # an unknown model is told when it is loaded
+            conversation = replace(
+                conversation, model_id=self._pool.spec(conversation.model_id).id
+            )
+        answer = self._storage.add_message(
+            conversation.owner,
+            conversation.id,
+            Role.ASSISTANT,
+            "",
+            parent_id=question.id,
+            model_id=conversation.model_id,
+            status=Status.WRITING,
+        )
+        return _Draft(self._storage, conversation.owner, answer)
+
+    async def _loaded(self, draft: "_Draft") -> AsyncGenerator["ReplyUpdate | LoadedModel", None]:
+        """LOADING updates until the draft's model is there, then the model; released at the end."""
+        model_id = draft.model_id
         acquire = asyncio.create_task(self._pool.acquire(model_id))
         try:
             while not (await asyncio.wait({acquire}, timeout=HEARTBEAT_S))[0]:
                 fraction = self._pool.state(model_id).fraction
                 yield draft.update(ReplyState.LOADING, load_fraction=fraction)
-            yield acquire.result()
+            yield LoadedModel(acquire.result(), self._pool.spec(model_id))
         finally:
             acquire.cancel()
             if acquire.done() and not acquire.cancelled() and not acquire.exception():
                 self._pool.release()
 
+    def _prompt(
+        self,
+        model: "LoadedModel",
+        conversation: Conversation,
+        path: list[Message],
+        sampling: SamplingParams,
+    ) -> "Prompt":
+        engine = model.engine
+        assert engine.ready and engine.tokenizer, "an acquired engine is loaded"
+        prompt_format = format_of(model.spec, engine.tokenizer)
+        fitted = fit_history(
+            engine.tokenizer,
+            prompt_format.render,
+            engine.ready.n_ctx,
+            conversation.system_prompt,
+            path,
+            replace(
+                sampling, stop_token_ids=engine.tokenizer.stop_token_ids(prompt_format.stops)
+            ),
+        )
+        return Prompt(fitted.token_ids, fitted.sampling, prompt_format.stops, fitted.usage)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    engine: Engine
+    spec: ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """All that the engine needs for one answer."""
+
+    token_ids: tuple[int, ...]
+    sampling: SamplingParams
+    stops: tuple[str, ...]
+    usage: ContextUsage
+
+
+def _to_last_question(path: list[Message]) -> list[Message]:
+    while path and path[-1].role is not Role.USER:
+        path = path[:-1]
+    return path
+
 
 async def _stream(
-    engine: Engine, prompt: FittedPrompt, draft: "_Draft"
+    model: LoadedModel, prompt: Prompt, draft: "_Draft"
 ) -> AsyncGenerator[ReplyUpdate, None]:
     """The answer to `prompt`, as updates."""
     draft.begin(prompt)
     shown_at = 0.0
-    events = engine.generate(prompt.token_ids, prompt.sampling, prompt.stops)
+    events = model.engine.generate(prompt.token_ids, prompt.sampling, prompt.stops)
     async with contextlib.aclosing(events):
         async for event in events:
             draft.take(event)
@@ -171,23 +222,22 @@ async def _stream(
 class _Draft:
     """One answer while it is being written: its text, its numbers, and when to save it."""
 
-    def __init__(self, storage: Storage, owner: str, message_id: str) -> None:
+    def __init__(self, storage: Storage, owner: str, message: Message) -> None:
         self._storage = storage
         self._owner = owner
-        self._message_id = message_id
+        self._message_id = message.id
+        self.model_id = message.model_id
         self._started_at = self._saved_at = time.perf_counter()
         self._first_at = 0.0
         self._num_tokens = 0
-        self._update = ReplyUpdate(message_id, ReplyState.LOADING)
-        self._parser: Any = None
+        self._update = ReplyUpdate(message.id, ReplyState.LOADING)
         self._saved = False
 
     @property
     def is_over(self) -> bool:
         return self._update.state in (ReplyState.DONE, ReplyState.ERROR)
 
-    def begin(self, prompt: FittedPrompt) -> None:
-        self._parser = prompt.reasoning_parser()
+    def begin(self, prompt: Prompt) -> None:
         self._update = replace(
             self._update,
             state=ReplyState.QUEUED,
@@ -235,15 +285,7 @@ class _Draft:
     def _take_delta(self, delta: Delta) -> None:
         self._first_at = self._first_at or time.perf_counter()
         self._num_tokens += len(delta.token_ids)
-        text, reasoning = self._parser.feed(delta.text)
-        if delta.finish_reason:
-            last_text, last_reasoning = self._parser.flush()
-            text, reasoning = text + last_text, reasoning + last_reasoning
-        self.update(
-            ReplyState.WRITING,
-            text=(self._update.text + text).lstrip(),
-            reasoning=(self._update.reasoning + reasoning).lstrip(),
-        )
+        self.update(ReplyState.WRITING, text=(self._update.text + delta.text).lstrip())
         if delta.finish_reason and delta.usage:
             stats = {
                 "finish_reason": str(delta.finish_reason),
