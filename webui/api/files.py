@@ -1,0 +1,115 @@
+"""Export and import of conversations, and the page's own files, as plain routes.
+
+The owner is whoever the page's login says; in this version the one local user.
+"""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
+
+from webui.application import LOCAL_USER, Application
+from webui.errors import AppError
+from webui.storage import InvalidExportError, NotFoundError
+from webui.strings import Language
+from webui.tasks.export import to_markdown
+from webui.ui.boot import ASSETS_PATH, assets
+from webui.ui.language import language_of
+
+MAX_FILE_NAME_CHARS = 60
+ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" '
+    'rx="9" fill="#34509b"/><g stroke="#fff" stroke-width="2.6" stroke-linecap="round"><path '
+    'd="M14 10h9M14 16h9M14 22h6"/></g><g fill="#ff8a65"><circle cx="9" cy="10" r="2"/><circle '
+    'cx="9" cy="16" r="2"/><circle cx="9" cy="22" r="2"/></g></svg>'
+)
+
+
+def file_routes(application: Application) -> APIRouter:
+    """GET /export/{id or all}.{md or json}, POST /import, GET /page/…"""
+    router = APIRouter()
+
+    @router.get("/export/{name}.{kind}")
+    async def export(name: str, kind: str, request: Request) -> Response:
+        if kind not in ("md", "json"):
+            return Response(status_code=404)
+        language = language_of(request.cookies)
+        try:
+            return await run_in_threadpool(_export, application, name, kind, language)
+        except NotFoundError as error:
+            return _error(error, language, 404)
+
+    @router.post("/import")
+    async def import_file(request: Request) -> Response:
+        language = language_of(request.cookies)
+        body = await request.body()
+        try:
+            ids = await run_in_threadpool(_import, application, body)
+        except AppError as error:
+            return _error(error, language, 422)
+        return _json({"conversations": ids})
+
+    @router.get(ASSETS_PATH + "/icon.svg")
+    async def icon() -> Response:
+        return Response(ICON, media_type="image/svg+xml")
+
+    @router.get(ASSETS_PATH + "/{version}/{name}")
+    async def asset(version: str, name: str) -> Response:
+        found = assets().get(name)
+        if found is None:
+            return Response(status_code=404)
+        return Response(found.content, media_type=found.media_type)
+
+    return router
+
+
+def file_name(title: str, kind: str) -> str:
+    """A safe name for a download: no path, no control characters, no reserved signs."""
+    allowed = "".join(
+        "_" if character in '<>:"/\\|?*' or not character.isprintable() else character
+        for character in title
+    )
+    stem = " ".join(allowed.split())[:MAX_FILE_NAME_CHARS].strip(". ") or "kajogaki"
+    return f"{stem}.{kind}"
+
+
+def _export(application: Application, name: str, kind: str, language: Language) -> Response:
+    storage = application.storage
+    everything = name == "all"
+    exported = (
+        storage.export_all(LOCAL_USER)
+        if everything
+        else storage.export_conversation(LOCAL_USER, name)
+    )
+    title = "kajogaki" if everything else exported["conversations"][0]["title"]
+    if kind == "json":
+        content = json.dumps(exported, ensure_ascii=False, indent=1)
+    else:
+        content = to_markdown(exported, language, datetime.now().astimezone().tzinfo or UTC)
+    media_type = "application/json" if kind == "json" else "text/markdown; charset=utf-8"
+    return Response(
+        content.encode("utf-8", "replace"),
+        media_type=media_type,
+        headers={
+            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file_name(title, kind))}"
+        },
+    )
+
+
+def _import(application: Application, body: bytes) -> list[str]:
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise InvalidExportError("storage.import_not_ours") from error
+    return application.storage.import_conversations(LOCAL_USER, data)
+
+
+def _error(error: AppError, language: Language, status: int) -> Response:
+    return _json({"error": error.message(language)}, status)
+
+
+def _json(content: dict[str, Any], status: int = 200) -> Response:
+    return Response(json.dumps(content, ensure_ascii=False), status, media_type="application/json")

@@ -1,0 +1,222 @@
+"""What every request must pass and every response carries. Plain ASGI; knows nothing about chats.
+
+A local web application is reachable from any site that its user visits: by DNS rebinding (Host),
+by cross-site requests (Origin), by a page in a frame.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import urlsplit
+
+from webui.strings import Language
+from webui.ui.boot import ASSETS_PATH, with_boot
+from webui.ui.language import language_of
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+# A form of another site can send these without asking first.
+FORM_TYPES = ("text/plain", "application/x-www-form-urlencoded")
+MAX_BODY_BYTES = 64 << 20
+# The server fetches no address that a client names.
+FETCHING_PATHS = ("/gradio_api/file=http", "/gradio_api/proxy=")
+HEADERS = {
+    b"x-content-type-options": b"nosniff",
+    b"x-frame-options": b"DENY",
+    b"referrer-policy": b"same-origin",
+    b"cross-origin-opener-policy": b"same-origin",
+    b"cross-origin-resource-policy": b"same-origin",
+}
+# Gradio's templates and `js=` need eval; its index page has inline scripts.
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "font-src 'self' data:",
+        "connect-src 'self'",
+        "worker-src 'self' blob:",
+        "object-src 'none'",
+        "frame-ancestors 'none'",
+        "base-uri 'self'",
+        "form-action 'self'",
+    )
+)
+IMMUTABLE = b"public, max-age=31536000, immutable"
+
+
+class RequestCheck:
+    """Refuses requests of other sites, under other names, or too large."""
+
+    def __init__(self, app: App, allowed_hosts: frozenset[str] = LOCAL_NAMES) -> None:
+        self._app = app
+        self._allowed_hosts = allowed_hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            return await self._app(scope, receive, send)
+        headers = headers_of(scope)
+        status, reason = self._refusal(scope, headers)
+        if status:
+            return await _refuse(send, status, reason)
+        await self._app(scope, _limited(receive), send)
+
+    def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str]:
+        host = headers.get("host", "")
+        if host_name(host) not in self._allowed_hosts:
+            return 421, "this server does not answer under that name"
+        origin = headers.get("origin")
+        if origin is not None and not _same_origin(origin, host):
+            return 403, "requests from other sites are refused"
+        if headers.get("sec-fetch-site") == "cross-site" and not _is_navigation(scope, headers):
+            return 403, "requests from other sites are refused"
+        if scope["path"].startswith(FETCHING_PATHS):
+            return 403, "this server fetches nothing"
+        if scope["type"] == "http" and scope["method"] not in SAFE_METHODS:
+            return _body_refusal(headers)
+        return 0, ""
+
+
+class PageHeaders:
+    """Adds the security headers to every response, and our head to Gradio's index page."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        if scope["path"] == "/" and scope["method"] == "GET":
+            page = _IndexPage(send, _language(scope))
+            plain = [header for header in scope["headers"] if header[0] != b"accept-encoding"]
+            await self._app({**scope, "headers": plain}, receive, page.send)
+        else:
+            await self._app(scope, receive, _with_headers(send, scope["path"]))
+
+
+class _IndexPage:
+    """Collects the index page, then sends it with our head in it."""
+
+    def __init__(self, send: Send, language: Language) -> None:
+        self._send = send
+        self._language = language
+        self._start: Message = {}
+        self._body = b""
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._start = message
+            return
+        self._body += message.get("body", b"")
+        if not message.get("more_body"):
+            await self._finish()
+
+    async def _finish(self) -> None:
+        body = self._body
+        if self._start["status"] == 200:
+            body = with_boot(body.decode("utf-8"), self._language).encode("utf-8")
+        added = {
+            **HEADERS,
+            b"content-security-policy": CONTENT_SECURITY_POLICY.encode(),
+            b"content-length": str(len(body)).encode(),
+            b"cache-control": b"no-store",
+        }
+        await self._send({**self._start, "headers": _replaced(self._start["headers"], added)})
+        await self._send({"type": "http.response.body", "body": body})
+
+
+def allowed_hosts(host: str) -> frozenset[str]:
+    """The names under which a server that listens on `host` answers."""
+    return LOCAL_NAMES | {host.lower()}
+
+
+def headers_of(scope: Scope) -> dict[str, str]:
+    """The request's headers; of a repeated one, the last."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def host_name(host: str) -> str:
+    """The name in a Host header, without port and brackets; "" for nonsense."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def _same_origin(origin: str, host: str) -> bool:
+    return urlsplit(origin).netloc.lower() == host.lower()
+
+
+def _is_navigation(scope: Scope, headers: dict[str, str]) -> bool:
+    """A link from another site to our page; it sends nothing and reads nothing."""
+    return scope.get("method") == "GET" and headers.get("sec-fetch-mode") == "navigate"
+
+
+def _body_refusal(headers: dict[str, str]) -> tuple[int, str]:
+    if headers.get("content-type", "").lower().startswith(FORM_TYPES):
+        return 415, "send JSON"
+    length = headers.get("content-length", "0")
+    if not length.isascii() or not length.isdigit() or int(length) > MAX_BODY_BYTES:
+        return 413, f"at most {MAX_BODY_BYTES} bytes"
+    return 0, ""
+
+
+def _limited(receive: Receive) -> Receive:
+    """`receive`, ending a body without a declared length when it is too long."""
+    num_bytes = 0
+
+    async def receive_some() -> Message:
+        nonlocal num_bytes
+        message = await receive()
+        num_bytes += len(message.get("body", b""))
+        return message if num_bytes <= MAX_BODY_BYTES else {"type": "http.disconnect"}
+
+    return receive_some
+
+
+async def _refuse(send: Send, status: int, reason: str) -> None:
+    body = json.dumps({"error": {"message": reason, "type": "invalid_request_error"}}).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        *HEADERS.items(),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _with_headers(send: Send, path: str) -> Send:
+    added = dict(HEADERS)
+    if path.startswith(("/assets/", ASSETS_PATH + "/")):
+        added[b"cache-control"] = IMMUTABLE
+
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": _replaced(message["headers"], added)}
+        await send(message)
+
+    return send_with_headers
+
+
+def _replaced(
+    headers: list[tuple[bytes, bytes]], added: dict[bytes, bytes]
+) -> list[tuple[bytes, bytes]]:
+    kept = [(name, value) for name, value in headers if name.lower() not in added]
+    return [*kept, *added.items()]
+
+
+def _language(scope: Scope) -> Language:
+    cookies = SimpleCookie()
+    try:
+        cookies.load(headers_of(scope).get("cookie", ""))
+    except CookieError:
+        return Language.JA
+    return language_of({name: morsel.value for name, morsel in cookies.items()})

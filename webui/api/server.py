@@ -1,0 +1,124 @@
+"""The web application and its server: our routes first, then the page, checks around both."""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from webui.api.files import file_routes
+from webui.api.security import PageHeaders, RequestCheck, allowed_hosts
+from webui.application import Application
+from webui.errors import AppError
+from webui.ui.environment import prepare_gradio
+
+SHUTDOWN_S = 10
+BACKLOG = 2048
+
+logger = logging.getLogger(__name__)
+
+
+class ListenError(AppError):
+    """The address cannot be listened on."""
+
+
+def serve(application: Application, on_ready: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM; `on_ready(url)` once the page answers. Raises ListenError.
+
+    The port is taken first, so that a taken one is reported before anything slow begins.
+    """
+    settings = application.settings
+    with listen(settings.host, settings.port) as listener:
+        port = listener.getsockname()[1]
+        web, end_streams = create_app(application, port)
+        config = uvicorn.Config(
+            web, log_config=None, access_log=False, timeout_graceful_shutdown=SHUTDOWN_S
+        )
+        name = f"[{settings.host}]" if ":" in settings.host else settings.host
+        _Server(config, lambda: on_ready(f"http://{name}:{port}/"), end_streams).run([listener])
+
+
+def create_app(application: Application, port: int) -> tuple[FastAPI, Callable[[], None]]:
+    """The whole web application, and what ends its open streams when it is asked to stop."""
+    prepare_gradio(application.settings.data_dir / "gradio")
+    from webui.ui.page import mount_page  # imports Gradio, which reads its environment then
+
+    web = FastAPI(lifespan=_lifespan(application), docs_url=None, redoc_url=None, openapi_url=None)
+    web.get("/health")(_health(application))
+    web.include_router(file_routes(application))
+    end_streams = mount_page(web, application, port)
+    web.add_middleware(PageHeaders)
+    web.add_middleware(RequestCheck, allowed_hosts=allowed_hosts(application.settings.host))
+    return web, end_streams
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises ListenError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":  # elsewhere it would let two programs share a port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise ListenError("app.port_taken", port=port) from error
+        raise ListenError("app.bad_host", host=host, reason=error.strerror) from error
+    return listener
+
+
+class _Server(uvicorn.Server):
+    def __init__(
+        self, config: uvicorn.Config, on_started: Callable[[], None], on_exit: Callable[[], None]
+    ) -> None:
+        super().__init__(config)
+        self._on_started = on_started
+        self._on_exit = on_exit
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_started()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._on_exit()
+        super().handle_exit(sig, frame)
+
+
+def _lifespan(
+    application: Application,
+) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
+    @contextlib.asynccontextmanager
+    async def lifespan(_web: FastAPI) -> AsyncIterator[None]:
+        warm_up = asyncio.create_task(_warm_up(application))
+        try:
+            yield
+        finally:
+            warm_up.cancel()
+            await application.engines.close()
+
+    return lifespan
+
+
+async def _warm_up(application: Application) -> None:
+    """Load the default model while the user is still typing."""
+    try:
+        async with application.engines.lease():
+            pass
+    except AppError as error:
+        logger.warning("the default model does not load: %s", error)  # the page says it too
+
+
+def _health(application: Application) -> Callable[[], dict[str, str]]:
+    def health() -> dict[str, str]:
+        return {"status": "ok", "model": application.engines.current_id}
+
+    return health

@@ -1,0 +1,171 @@
+// The sidebar: new conversation, search, the list with rename and delete, language and colours.
+
+import { addressOf, emit, follow, h, icon, iconButton, language, listing, on, openConversation,
+  send, state, store, stored, t } from "./core.js";
+import { toast } from "./dialogs.js";
+
+const SEARCH_DELAY_MS = 150;
+const THEMES = { system: "screen", light: "sun", dark: "moon" };
+
+export function conversations(element, props, watch) {
+  const list = h("nav", { class: "conv-list", "aria-label": t("conversations") });
+  element.replaceChildren(h("div", { class: "side-inner" },
+    brand(), newButton(), searchBox(), list, foot()));
+  let view = null;
+  const draw = () => view && drawList(list, view);
+  follow(props, watch, (value) => { view = value; draw(); });
+  on("shown", () => mark(list));
+  on("opening", () => mark(list));
+  on("renamed", draw);
+}
+
+function brand() {
+  return h("div", { class: "brand" },
+    h("span", { class: "brand-mark", "aria-hidden": "true" }, h("i"), h("i"), h("i")),
+    h("span", { class: "brand-name" }, "Kajogaki"),
+    iconButton("side", t("close_sidebar"), closeSide));
+}
+
+function closeSide() {
+  const root = document.documentElement.classList;
+  if (root.contains("side-open")) root.remove("side-open");
+  else { root.add("side-closed"); store("side", "closed"); }
+}
+
+function newButton() {
+  return h("a", { class: "new-chat", href: addressOf(""), onclick: (event) => follows(event, "") },
+    icon("plus"), h("span", {}, t("new_chat")));
+}
+
+/** A plain click opens here; with a modifier the browser does what it always does. */
+function follows(event, id) {
+  if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+  event.preventDefault();
+  openConversation(id);
+}
+
+function searchBox() {
+  let timer = 0;
+  const search = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      if (input.value === state.query) return;
+      state.query = input.value;
+      state.size = undefined;
+      send("search", listing());
+    }, SEARCH_DELAY_MS);
+  };
+  const input = h("input", { type: "search", placeholder: t("search"), "aria-label": t("search"),
+    autocomplete: "off", oninput: (event) => { if (!event.isComposing) search(); },
+    oncompositionend: search,
+    onkeydown: (event) => {
+      if (event.key === "Escape" && input.value) { input.value = ""; search(); }
+    } });
+  return h("label", { class: "search" }, icon("search"), input);
+}
+
+function drawList(list, view) {
+  if (list.querySelector("input")) return; // a name is being edited; its end sends a new list
+  const groups = view.groups.map((group) => h("section", {}, h("h2", {}, group.label),
+    group.items.map((item) => row(item, list, view))));
+  if (!groups.length) {
+    groups.push(h("p", { class: "conv-empty" },
+      view.query ? t("nothing_found") : t("no_conversations")));
+  }
+  if (view.has_more) {
+    groups.push(h("button", { type: "button", class: "conv-more",
+      onclick: () => { state.size = view.size + 200; send("search", listing()); } }, t("more")));
+  }
+  list.replaceChildren(...groups);
+  mark(list);
+}
+
+function row(item, list, view) {
+  const link = h("a", { class: "conv-open", href: addressOf(item.id), title: item.title,
+    onclick: (event) => follows(event, item.id),
+    ondblclick: () => rename(box, item, list, view) },
+    h("span", { class: "conv-title" }, item.title),
+    item.snippet ? h("span", { class: "conv-snippet" }, item.snippet) : null);
+  const box = h("div", { class: "conv", "data-id": item.id }, link,
+    iconButton("pencil", t("rename"), () => rename(box, item, list, view)),
+    iconButton("trash", t("delete"), () => remove(item)));
+  return box;
+}
+
+function mark(list) {
+  for (const box of list.querySelectorAll(".conv")) {
+    const current = box.dataset.id === state.conversation;
+    box.classList.toggle("on", current);
+    const link = box.querySelector(".conv-open");
+    if (current) link?.setAttribute("aria-current", "page");
+    else link?.removeAttribute("aria-current");
+  }
+}
+
+function rename(box, item, list, view) {
+  let finished = false;
+  const finish = (save) => {
+    if (finished) return;
+    finished = true;
+    const title = input.value.trim();
+    const changed = save && title && title !== item.title;
+    if (changed) item.title = title;
+    input.remove();
+    drawList(list, view);
+    if (changed) {
+      if (item.id === state.conversation) emit("retitled", title);
+      send("rename", { conversation: item.id, title, ...listing() });
+    }
+  };
+  const input = h("input", { class: "conv-rename", maxlength: "200", "aria-label": t("rename"),
+    onkeydown: (event) => {
+      if (event.key === "Enter") finish(true);
+      if (event.key === "Escape") finish(false);
+    },
+    onblur: () => finish(true) });
+  input.value = item.title;
+  box.replaceChildren(input);
+  input.focus();
+  input.select();
+}
+
+function remove(item) {
+  send("remove", { conversation: item.id, ...listing() });
+  if (item.id === state.conversation) openConversation("");
+  const restore = () => {
+    send("restore", { conversation: item.id, ...listing() });
+  };
+  toast(t("deleted", { title: item.title }), { action: { label: t("restore"), run: restore } });
+}
+
+function foot() {
+  return h("div", { class: "side-foot" }, languageSwitch(), themeSwitch());
+}
+
+function languageSwitch() {
+  const names = { ja: "日本語", en: "English" };
+  const choose = (code) => {
+    document.cookie = `${window.kajogaki.languageCookie}=${code}; path=/; max-age=31536000; samesite=lax`;
+    location.reload();
+  };
+  return h("div", { class: "switch", role: "group", "aria-label": t("language") },
+    Object.entries(names).map(([code, name]) => h("button", { type: "button", lang: code,
+      "aria-pressed": String(code === language), onclick: () => choose(code) }, name)));
+}
+
+function themeSwitch() {
+  const chosen = () => stored("theme") || "system";
+  const buttons = Object.entries(THEMES).map(([name, symbol]) => iconButton(symbol,
+    t(`theme_${name}`), () => {
+      store("theme", name);
+      window.kajogaki.applyTheme();
+      press();
+    }, { "data-theme": name }));
+  const press = () => {
+    for (const button of buttons) {
+      button.setAttribute("aria-pressed", String(button.dataset.theme === chosen()));
+    }
+  };
+  press();
+  return h("div", { class: "switch", role: "group", "aria-label": t("theme") }, buttons);
+}

@@ -1,0 +1,98 @@
+// Small things in front of the page: toasts, a question with two answers, menus.
+
+import { h, icon, t } from "./core.js";
+
+const TOAST_MS = 7000;
+
+/** A sentence at the bottom; `action` is {label, run}. Errors stay until closed. */
+export function toast(sentence, { action, isError = false } = {}) {
+  const box = h("div", { class: isError ? "toast bad" : "toast", role: isError ? "alert" : "status" },
+    h("span", {}, sentence));
+  const close = () => box.remove();
+  if (action) {
+    box.append(h("button", { type: "button", class: "toast-action",
+      onclick: () => { close(); action.run(); } }, action.label));
+  }
+  box.append(h("button", { type: "button", class: "icon-button", "aria-label": t("close"),
+    onclick: close }, icon("close")));
+  layer("toasts").append(box);
+  if (!isError) setTimeout(close, TOAST_MS);
+}
+
+/** Where things in front of the page live; `kind` names a box of their own in it. */
+function layer(kind) {
+  let front = document.getElementById("front");
+  if (!front) document.body.append(front = h("div", { id: "front" }));
+  if (!kind) return front;
+  return front.querySelector(`.${kind}`) || front.appendChild(h("div", { class: kind }));
+}
+
+/** Whether the reader says yes. */
+export function confirmed(question, yes) {
+  return new Promise((resolve) => {
+    const dialog = h("dialog", { class: "question", "aria-label": question },
+      h("p", {}, question),
+      h("div", { class: "question-buttons" },
+        h("button", { type: "button", onclick: () => dialog.close("") }, t("cancel")),
+        h("button", { type: "button", class: "danger", onclick: () => dialog.close("yes") }, yes)));
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      resolve(dialog.returnValue === "yes");
+    });
+    layer().append(dialog);
+    dialog.showModal();
+  });
+}
+
+/** Open a menu below `button`; items are {label, icon, href | run, download} or "-" . */
+export function menu(button, items) {
+  const open = document.querySelector(".menu");
+  if (open) {
+    open.close();
+    if (open.opener === button) return;
+  }
+  const box = h("div", { class: "menu", role: "menu" }, items.map((item) => entry(item, close)));
+  const outside = (event) => { if (!box.contains(event.target)) close(); };
+  const keys = (event) => onMenuKey(event, box, close);
+  function close() {
+    box.remove();
+    removeEventListener("pointerdown", outside, true);
+    button.setAttribute("aria-expanded", "false");
+  }
+  Object.assign(box, { opener: button, close: () => { close(); button.focus(); } });
+  box.addEventListener("keydown", keys);
+  layer().append(box);
+  place(box, button);
+  button.setAttribute("aria-expanded", "true");
+  box.querySelector("[role=menuitem]")?.focus();
+  setTimeout(() => addEventListener("pointerdown", outside, true));
+}
+
+function entry(item, close) {
+  if (item === "-") return h("hr");
+  const content = [icon(item.icon), h("span", {}, item.label)];
+  if (item.href) {
+    return h("a", { role: "menuitem", href: item.href, download: "", onclick: close }, content);
+  }
+  return h("button", { type: "button", role: "menuitem",
+    onclick: () => { close(); item.run(); } }, content);
+}
+
+function onMenuKey(event, box, close) {
+  const entries = [...box.querySelectorAll("[role=menuitem]")];
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (event.key === "Escape") { close(); box.opener.focus(); }
+  if (!step) return;
+  event.preventDefault();
+  const index = entries.indexOf(document.activeElement);
+  entries[(index + step + entries.length) % entries.length].focus();
+}
+
+function place(box, button) {
+  const at = button.getBoundingClientRect();
+  const left = Math.min(at.left, innerWidth - box.offsetWidth - 8);
+  const below = at.bottom + 6;
+  const top = below + box.offsetHeight > innerHeight ? at.top - box.offsetHeight - 6 : below;
+  box.style.left = `${Math.max(8, left)}px`;
+  box.style.top = `${Math.max(8, top)}px`;
+}

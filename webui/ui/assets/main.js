@@ -1,0 +1,30 @@
+// What Gradio's components call when they are there (chat_tab.py names these functions).
+
+import { composer } from "./composer.js";
+import { conversations } from "./conversations.js";
+import { bridge, listing, openConversation, send, state } from "./core.js";
+import { header, panelHead } from "./header.js";
+import { live, transcript } from "./transcript.js";
+
+const AWAY_MS = 3000; // another tab may have changed things meanwhile
+
+Object.assign(window.kajogaki, { bridge, composer, conversations, header, live, panelHead,
+  transcript, conversationId: () => state.conversation });
+
+addEventListener("popstate", () => {
+  openConversation(new URLSearchParams(location.search).get("chat") || "", { push: false });
+});
+
+let hiddenAt = Infinity;
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) hiddenAt = Date.now();
+  else if (Date.now() - hiddenAt > AWAY_MS) refresh();
+});
+
+function refresh() {
+  send("search", listing());
+  if (state.conversation && !state.lives.has(state.conversation)) {
+    send("open_conversation", { conversation: state.conversation,
+      ...(state.turns && { turns: state.turns }) });
+  }
+}

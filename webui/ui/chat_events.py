@@ -1,0 +1,240 @@
+"""The chat's event handlers: from a client's event and request to values for components.
+
+Each is a public endpoint. They read the user from the request, never from the event, and turn
+errors into one sentence. What they do is in conversation.py and its neighbours.
+"""
+
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Iterator
+from typing import Any
+
+import gradio as gr
+
+from webui.application import LOCAL_USER, Application
+from webui.errors import AppError
+from webui.strings import Language, text
+from webui.ui import conversation, header_view, sampling_values
+from webui.ui.conversation import NewConversation, RunRequest, number_of, text_of
+from webui.ui.conversation_list import PAGE_SIZE, list_view
+from webui.ui.language import language_of
+from webui.ui.message_view import NUM_TURNS_SHOWN, ended
+from webui.ui.replies import Replies
+
+ERROR_SECONDS = 8
+
+logger = logging.getLogger(__name__)
+
+
+class ChatEvents:
+    """The handlers' shared state: the application and the answers being written."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+        self._replies = Replies()
+
+    # Outputs are named where a handler is wired, in chat_tab.py. Gradio fills `event` and
+    # `request` by their annotations; they come first because `*panel` takes all the rest.
+
+    async def on_load(self, request: gr.Request) -> tuple[Any, ...]:
+        """The whole page for `?chat=`; a new conversation when there is none or it is gone."""
+        owner, language = _reader(request)
+        with _shown_errors(language):
+            wanted = str(request.query_params.get("chat") or "")
+            return list_view(self._application, owner, language), *(
+                await self._open(owner, wanted, NUM_TURNS_SHOWN, language)
+            )
+
+    async def on_open(self, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
+        owner, language = _reader(request)
+        with _shown_errors(language):
+            wanted = text_of(event._data, "conversation")
+            num_turns = number_of(event._data, "turns", NUM_TURNS_SHOWN)
+            return await self._open(owner, wanted, num_turns, language)
+
+    async def on_run(
+        self, event: gr.EventData, request: gr.Request, *panel: Any
+    ) -> AsyncGenerator[tuple[Any, ...], None]:
+        """Send, edit or retry: (transcript, live, list) while the answer streams."""
+        owner, language = _reader(request)
+        conversation_id = ""
+        try:
+            asked = RunRequest.parse(event._data)
+            conversation_id = asked.conversation
+            if asked.is_empty:
+                yield gr.skip(), gr.skip(), gr.skip()
+                return
+            new = NewConversation(*sampling_values.from_panel(panel))
+            steps = conversation.run(self._application, self._replies, owner, asked, new, language)
+            async with contextlib.aclosing(steps):
+                async for transcript, live in steps:
+                    if transcript is None:
+                        yield gr.skip(), live, gr.skip()
+                    else:
+                        yield transcript, live, list_view(self._application, owner, language)
+        except AppError as error:
+            yield gr.skip(), ended(conversation_id, error.message(language)), gr.skip()
+        except Exception:
+            logger.exception("answering failed")
+            sentence = text("ui.unexpected", language)
+            yield gr.skip(), ended(conversation_id, sentence), gr.skip()
+
+    async def on_stop(self, event: gr.EventData, request: gr.Request) -> None:
+        owner, language = _reader(request)
+        with _shown_errors(language):
+            self._replies.stop(owner, text_of(event._data, "conversation"))
+
+    def on_search(self, event: gr.EventData, request: gr.Request) -> Any:
+        owner, language = _reader(request)
+        with _shown_errors(language):
+            return self._list(owner, event._data, language)
+
+    def on_rename(self, event: gr.EventData, request: gr.Request) -> Any:
+        owner, language = _reader(request)
+        with _shown_errors(language):
+            title = text_of(event._data, "title").strip()
+            if title:
+                self._application.storage.update_conversation(
+                    owner, text_of(event._data, "conversation"), title=title, title_is_auto=False
+                )
+            return self._list(owner, event._data, language)
+
+    def on_remove(self, event: gr.EventData, request: gr.Request) -> Any:
+        owner, language = _reader(request)
+        with _shown_errors(language):
+            wanted = text_of(event._data, "conversation")
+            self._application.storage.delete_conversation(owner, wanted)
+            self._replies.stop(owner, wanted)
+            return self._list(owner, event._data, language)
+
+    def on_restore(self, event: gr.EventData, request: gr.Request) -> Any:
+        owner, language = _reader(request)
+        with _shown_errors(language):
+            wanted = text_of(event._data, "conversation")
+            self._application.storage.restore_conversation(owner, wanted)
+            return self._list(owner, event._data, language)
+
+    async def on_version(self, event: gr.EventData, request: gr.Request) -> Any:
+        owner, language = _reader(request)
+        with _shown_errors(language):
+            message_id = self._editable(owner, text_of(event._data, "message"))
+            version = number_of(event._data, "version", 1)
+            return await conversation.show_version(
+                self._application, owner, message_id, version, language
+            )
+
+    async def on_undo(self, event: gr.EventData, request: gr.Request) -> Any:
+        owner, language = _reader(request)
+        with _shown_errors(language):
+            wanted = text_of(event._data, "conversation")
+            self._replies.check_free(owner, wanted)
+            return await conversation.undo(self._application, owner, wanted, language)
+
+    async def on_delete_message(self, event: gr.EventData, request: gr.Request) -> Any:
+        owner, language = _reader(request)
+        with _shown_errors(language):
+            message_id = self._editable(owner, text_of(event._data, "message"))
+            return await conversation.delete_message(self._application, owner, message_id, language)
+
+    def on_model(self, event: gr.EventData, request: gr.Request) -> Any:
+        owner, language = _reader(request)
+        with _shown_errors(language):
+            wanted = text_of(event._data, "conversation")
+            header_view.choose_model(
+                self._application, owner, wanted, text_of(event._data, "model")
+            )
+            return header_view.header_view(self._application, owner, wanted, language)
+
+    def on_settings(self, request: gr.Request, conversation_id: object, *panel: Any) -> None:
+        """A knob moved: keep it with the conversation. A new one takes the panel when it begins."""
+        owner, language = _reader(request)
+        with _shown_errors(language):
+            system_prompt, sampling = sampling_values.from_panel(panel)
+            wanted = text_of({"conversation": conversation_id}, "conversation")
+            if wanted:
+                self._application.storage.update_conversation(
+                    owner, wanted, system_prompt=system_prompt, sampling=sampling
+                )
+
+    def on_choose_preset(
+        self, request: gr.Request, conversation_id: object, preset_id: object
+    ) -> list[Any]:
+        owner, language = _reader(request)
+        with _shown_errors(language):
+            wanted = text_of({"preset": preset_id or ""}, "preset")
+            values = sampling_values.preset_values(self._application, owner, wanted)
+            if values is None:
+                return [gr.skip() for _ in sampling_values.panel_values("", {})]
+            self.on_settings(request, conversation_id, *values)
+            return values
+
+    def on_save_preset(self, request: gr.Request, name: object, *panel: Any) -> tuple[Any, ...]:
+        """(preset chooser, name box) afterwards."""
+        owner, language = _reader(request)
+        with _shown_errors(language):
+            wanted = text_of({"name": name or ""}, "name")
+            saved = sampling_values.save_preset(self._application, owner, wanted, panel)
+            return self._presets(owner, saved, language), ""
+
+    def on_delete_preset(self, request: gr.Request, preset_id: object) -> Any:
+        owner, language = _reader(request)
+        with _shown_errors(language):
+            wanted = text_of({"preset": preset_id or ""}, "preset")
+            sampling_values.delete_preset(self._application, owner, wanted)
+            return self._presets(owner, None, language)
+
+    async def _open(
+        self, owner: str, wanted: str, num_turns: int, language: Language
+    ) -> tuple[Any, ...]:
+        """(transcript, header, preset chooser, *panel values)"""
+        application = self._application
+        view = conversation.blank()
+        values = sampling_values.panel_values("", {})
+        if wanted:
+            try:
+                found = application.storage.conversation(owner, wanted)
+                view = await conversation.transcript(
+                    application, owner, wanted, language, num_turns=num_turns
+                )
+                values = sampling_values.panel_values(found.system_prompt, found.sampling)
+            except AppError as error:
+                view = conversation.blank(error.message(language))
+        header = header_view.header_view(application, owner, view["conversation"], language)
+        return view, header, self._presets(owner, None, language), *values
+
+    def _editable(self, owner: str, message_id: str) -> str:
+        """`message_id`, if its conversation is not being answered just now."""
+        message = self._application.storage.message(owner, message_id)
+        self._replies.check_free(owner, message.conversation_id)
+        return message_id
+
+    def _list(self, owner: str, data: object, language: Language) -> Any:
+        query = text_of(data, "query")
+        size = number_of(data, "size", PAGE_SIZE)
+        return list_view(self._application, owner, language, query, size)
+
+    def _presets(self, owner: str, chosen: str | None, language: Language) -> Any:
+        choices = sampling_values.preset_choices(self._application, owner, language)
+        return gr.Dropdown(choices=choices, value=chosen)
+
+
+def _reader(request: gr.Request) -> tuple[str, Language]:
+    """Who asks, and in which language to answer."""
+    return request.username or LOCAL_USER, language_of(dict(request.cookies))
+
+
+@contextlib.contextmanager
+def _shown_errors(language: Language) -> Iterator[None]:
+    """An AppError becomes a toast with its sentence; anything else is logged and neutral."""
+    try:
+        yield
+    except AppError as error:
+        raise _toast(error.message(language), language) from error
+    except Exception as error:
+        logger.exception("a page event failed")
+        raise _toast(text("ui.unexpected", language), language) from error
+
+
+def _toast(sentence: str, language: Language) -> gr.Error:
+    title = text("ui.error", language)
+    return gr.Error(sentence, duration=ERROR_SECONDS, title=title, print_exception=False)

@@ -1,0 +1,238 @@
+"""One conversation on the page: what is shown of it, and what a reader can do to it.
+
+Plain functions of (application, owner, …), each safe to call with any id: storage checks the
+owner. Knows nothing about Gradio.
+"""
+
+import contextlib
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
+
+from webui.application import Application
+from webui.errors import AppError
+from webui.storage import Role
+from webui.strings import Language
+from webui.tasks.context import ContextUsage
+from webui.ui.message_view import (
+    NUM_TURNS_SHOWN,
+    LiveReply,
+    LiveView,
+    MessageView,
+    UsageView,
+    ended,
+    last_turns,
+    message_views,
+    usage_view,
+)
+from webui.ui.replies import Replies
+
+MAX_TURNS_SHOWN = 10_000
+MODEL_SETTING = "model_id"
+
+
+class BadRequestError(AppError):
+    """An event whose data this page never sends."""
+
+
+class TranscriptView(TypedDict):
+    """What the browser draws of a conversation; `conversation` is "" for a new one."""
+
+    conversation: str
+    title: str
+    messages: list[MessageView]
+    num_earlier: int
+    usage: UsageView | None
+    acknowledged: str  # the sending that this view contains
+    compose: str  # text that goes back into the composer
+    notice: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewConversation:
+    """What the settings panel says about a conversation that does not exist yet."""
+
+    system_prompt: str = ""
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """send a message, edit one (a new branch), or retry: another answer to the last question."""
+
+    action: str
+    conversation: str = ""
+    message: str = ""
+    text: str = ""
+    nonce: str = ""
+
+    @classmethod
+    def parse(cls, data: object) -> "RunRequest":
+        """From a client's event. Raises BadRequestError."""
+        fields = {name: text_of(data, name) for name in cls.__slots__}
+        if fields["action"] not in ("send", "edit", "retry"):
+            raise BadRequestError("ui.bad_request")
+        return cls(**fields)
+
+    @property
+    def is_empty(self) -> bool:
+        return self.action != "retry" and not self.text.strip()
+
+
+def text_of(data: object, name: str) -> str:
+    """The string `name` of a client's event, "" when missing. Raises BadRequestError."""
+    value = data.get(name, "") if isinstance(data, dict) else None
+    if not isinstance(value, str):
+        raise BadRequestError("ui.bad_request")
+    return value
+
+
+def number_of(data: object, name: str, default: int) -> int:
+    """The whole number `name` of a client's event. Raises BadRequestError."""
+    value = data.get(name, default) if isinstance(data, dict) else None
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise BadRequestError("ui.bad_request")
+    return value
+
+
+async def transcript(
+    application: Application,
+    owner: str,
+    conversation_id: str,
+    language: Language,
+    *,
+    num_turns: int = NUM_TURNS_SHOWN,
+    **extra: str,
+) -> TranscriptView:
+    """What is shown of a conversation. `extra`: acknowledged, compose, notice."""
+    conversation = application.storage.conversation(owner, conversation_id)
+    path = application.storage.path(owner, conversation_id)
+    usage = await _usage(application, owner, conversation_id)
+    shown, num_earlier = last_turns(path, max(1, min(num_turns, MAX_TURNS_SHOWN)))
+    visible = {message.id for message in shown}
+    views = message_views(path, usage, language)
+    return TranscriptView(
+        conversation=conversation.id,
+        title=conversation.title,
+        messages=[view for view in views if view["id"] in visible],
+        num_earlier=num_earlier,
+        usage=usage_view(usage, language),
+        acknowledged=extra.get("acknowledged", ""),
+        compose=extra.get("compose", ""),
+        notice=extra.get("notice", ""),
+    )
+
+
+def blank(notice: str = "") -> TranscriptView:
+    """A conversation that begins with the next message."""
+    return TranscriptView(
+        conversation="",
+        title="",
+        messages=[],
+        num_earlier=0,
+        usage=None,
+        acknowledged="",
+        compose="",
+        notice=notice,
+    )
+
+
+def begin(application: Application, owner: str, request: RunRequest, new: NewConversation) -> str:
+    """Store the question of `request`; the id of its conversation."""
+    storage, chat = application.storage, application.chat
+    if request.action == "edit":
+        return chat.edit(owner, request.message, request.text).conversation_id
+    if request.action == "retry":
+        return storage.conversation(owner, request.conversation).id
+    conversation_id = request.conversation
+    if not conversation_id:
+        conversation_id = storage.create_conversation(
+            owner,
+            system_prompt=new.system_prompt,
+            sampling=dict(new.sampling),
+            model_id=storage.setting(owner, MODEL_SETTING),
+        ).id
+    chat.send(owner, conversation_id, request.text)
+    return conversation_id
+
+
+async def run(
+    application: Application,
+    replies: Replies,
+    owner: str,
+    request: RunRequest,
+    new: NewConversation,
+    language: Language,
+) -> AsyncGenerator[tuple[TranscriptView | None, LiveView], None]:
+    """Store the question, stream the answer: the transcript at both ends, live views between."""
+    _check_free(application, replies, owner, request)
+    conversation_id = begin(application, owner, request, new)
+    live = LiveReply(conversation_id, language)
+    updates = replies.follow(
+        owner,
+        conversation_id,
+        application.chat.reply(owner, conversation_id, language=language),
+    )
+    error = ""
+    acknowledged: str | None = request.nonce
+    try:
+        async with contextlib.aclosing(updates):
+            async for update in updates:
+                before = None
+                if acknowledged is not None:
+                    before = await transcript(
+                        application, owner, conversation_id, language, acknowledged=acknowledged
+                    )
+                    acknowledged = None
+                yield before, live.view(update)
+    except AppError as problem:
+        error = problem.message(language)
+    after = await transcript(
+        application, owner, conversation_id, language, acknowledged=request.nonce
+    )
+    yield after, ended(conversation_id, error)
+
+
+async def undo(
+    application: Application, owner: str, conversation_id: str, language: Language
+) -> TranscriptView:
+    """Take the last question back into the composer; its branch is kept."""
+    text = application.storage.undo(owner, conversation_id)
+    return await transcript(application, owner, conversation_id, language, compose=text)
+
+
+async def show_version(
+    application: Application, owner: str, message_id: str, version: int, language: Language
+) -> TranscriptView:
+    application.storage.show_version(owner, message_id, version)
+    conversation_id = application.storage.message(owner, message_id).conversation_id
+    return await transcript(application, owner, conversation_id, language)
+
+
+async def delete_message(
+    application: Application, owner: str, message_id: str, language: Language
+) -> TranscriptView:
+    conversation_id = application.storage.message(owner, message_id).conversation_id
+    application.storage.delete_message(owner, message_id)
+    return await transcript(application, owner, conversation_id, language)
+
+
+def _check_free(
+    application: Application, replies: Replies, owner: str, request: RunRequest
+) -> None:
+    """Before anything is stored: one answer at a time in a conversation."""
+    conversation_id = request.conversation
+    if request.action == "edit":
+        message = application.storage.message(owner, request.message)
+        if message.role is not Role.USER:
+            raise BadRequestError("ui.bad_request")
+        conversation_id = message.conversation_id
+    replies.check_free(owner, conversation_id)
+
+
+async def _usage(application: Application, owner: str, conversation_id: str) -> ContextUsage | None:
+    """None while no model is loaded, or when this one cannot say (its template fails)."""
+    try:
+        return await application.chat.context_usage(owner, conversation_id)
+    except AppError:
+        return None

@@ -1,0 +1,57 @@
+"""The line at the top: which model answers, and one quiet note about it.
+
+Knows nothing about Gradio.
+"""
+
+from typing import TypedDict
+
+from webui.application import Application
+from webui.catalog import ModelSpec
+from webui.errors import AppError
+from webui.strings import Language, text
+from webui.ui.conversation import MODEL_SETTING
+
+
+class ModelView(TypedDict):
+    id: str
+    name: str
+    usable: bool
+
+
+class HeaderView(TypedDict):
+    models: list[ModelView]
+    current: str
+    note: str  # below the composer; "" mostly
+
+
+def header_view(
+    application: Application, owner: str, conversation_id: str, language: Language
+) -> HeaderView:
+    """The models, and the one that this conversation ("" = a new one) uses."""
+    wanted = application.storage.setting(owner, MODEL_SETTING)
+    if conversation_id:
+        wanted = application.storage.conversation(owner, conversation_id).model_id
+    models = [_model_view(spec) for spec in application.engines.models()]
+    try:
+        spec = application.engines.spec(wanted)
+    except AppError as error:
+        return HeaderView(models=models, current="", note=error.message(language))
+    return HeaderView(models=models, current=spec.id, note=_note(spec, language))
+
+
+def choose_model(application: Application, owner: str, conversation_id: str, model_id: str) -> None:
+    """Use `model_id` in this conversation and in those that begin later. Raises AppError."""
+    model_id = application.engines.spec(model_id).id
+    application.storage.set_setting(owner, MODEL_SETTING, model_id)
+    if conversation_id:
+        application.storage.update_conversation(owner, conversation_id, model_id=model_id)
+
+
+def _model_view(spec: ModelSpec) -> ModelView:
+    return ModelView(id=spec.id, name=spec.name, usable=spec.error is None)
+
+
+def _note(spec: ModelSpec, language: Language) -> str:
+    if spec.error:
+        return spec.error.message(language)
+    return text("ui.standin", language) if spec.is_standin else ""

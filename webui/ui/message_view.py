@@ -1,0 +1,179 @@
+"""Messages and replies → the values that the browser draws, with every sentence in the reader's
+language. Knows nothing about Gradio, nor where messages come from."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
+
+from webui.storage import Message, Role, Status
+from webui.strings import Language, text
+from webui.tasks.chat import ReplyState, ReplyUpdate
+from webui.tasks.context import ContextUsage
+from webui.ui.markdown import StreamingMarkdown, to_blocks
+
+NUM_TURNS_SHOWN = 10  # a turn: a question and its answer
+
+
+class MessageView(TypedDict):
+    """One message of the transcript. `text` is the source (copied, edited), `blocks` its HTML."""
+
+    id: str
+    role: str
+    text: str
+    blocks: list[str]
+    reasoning: list[str]
+    statistics: list[str]  # the quiet line below
+    notice: str  # one sentence, if it did not end well
+    version: int
+    num_versions: int
+    begins_window: bool  # the first message that the model still gets
+
+
+class UsageView(TypedDict):
+    """The context meter."""
+
+    fraction: float
+    label: str
+    detail: str  # in full
+    warning: str  # "" while everything fits
+
+
+class LiveView(TypedDict):
+    """The answer that is being written now."""
+
+    conversation: str
+    message: str
+    active: bool  # False: this was the last update
+    status: str
+    blocks: list[str]
+    reasoning: list[str]
+    error: str
+
+
+def message_views(
+    path: Sequence[Message], usage: ContextUsage | None, language: Language
+) -> list[MessageView]:
+    """What is shown of `path`, oldest first."""
+    first_inside = _first_inside(path, usage)
+    return [_message_view(message, message.id == first_inside, language) for message in path]
+
+
+def last_turns(path: Sequence[Message], num_turns: int) -> tuple[list[Message], int]:
+    """The last `num_turns` turns of `path`, and how many turns come before them."""
+    starts = [index for index, message in enumerate(path) if message.role is Role.USER]
+    if len(starts) <= num_turns:
+        return list(path), 0
+    return list(path[starts[-num_turns] :]), len(starts) - num_turns
+
+
+def usage_view(usage: ContextUsage | None, language: Language) -> UsageView | None:
+    if usage is None or not usage.n_ctx:
+        return None
+    dropped = usage.num_dropped_turns
+    warning = text("ui.usage_dropped", language, n=dropped) if dropped else ""
+    return UsageView(
+        fraction=min(1.0, usage.num_tokens / usage.n_ctx),
+        label=f"{usage.num_tokens:,} / {usage.n_ctx:,}",
+        detail=warning or text("ui.usage_all", language),
+        warning=warning,
+    )
+
+
+class LiveReply:
+    """Turns the updates of one reply into views; keeps what is drawn already."""
+
+    def __init__(self, conversation_id: str, language: Language) -> None:
+        self._conversation_id = conversation_id
+        self._language = language
+        self._answer = StreamingMarkdown()
+        self._reasoning = StreamingMarkdown()
+
+    def view(self, update: ReplyUpdate) -> LiveView:
+        active = update.state not in (ReplyState.DONE, ReplyState.STOPPED, ReplyState.ERROR)
+        return LiveView(
+            conversation=self._conversation_id,
+            message=update.message_id,
+            active=active,
+            status=status_line(update, self._language) if active else "",
+            blocks=self._answer.blocks(update.text),
+            reasoning=self._reasoning.blocks(update.reasoning),
+            error=update.error,
+        )
+
+
+def ended(conversation_id: str, error: str = "") -> LiveView:
+    """No answer is being written in this conversation (any more)."""
+    return LiveView(
+        conversation=conversation_id,
+        message="",
+        active=False,
+        status="",
+        blocks=[],
+        reasoning=[],
+        error=error,
+    )
+
+
+def status_line(update: ReplyUpdate, language: Language) -> str:
+    """What the model is doing before and while it writes."""
+    match update.state:
+        case ReplyState.LOADING:
+            return text("ui.status_loading", language, percent=round(update.load_fraction * 100))
+        case ReplyState.QUEUED if update.num_waiting_ahead:
+            return text("ui.status_queued", language, n=update.num_waiting_ahead + 1)
+        case ReplyState.QUEUED:
+            return text("ui.status_next", language)
+        case ReplyState.READING:
+            return text(
+                "ui.status_reading",
+                language,
+                done=update.num_prompt_done,
+                total=update.num_prompt_tokens,
+            )
+        case _:
+            return text("ui.status_writing", language, seconds=int(update.elapsed_s))
+
+
+def statistics_line(stats: Mapping[str, Any], language: Language) -> list[str]:
+    """Tokens, tokens per second, elapsed time and time to first token, as far as known."""
+    return [
+        text(f"ui.stat_{name}", language, value=stats[name])
+        for name in ("completion_tokens", "tokens_per_s", "elapsed_s", "time_to_first_token_s")
+        if isinstance(stats.get(name), int | float)
+    ]
+
+
+def _message_view(message: Message, begins_window: bool, language: Language) -> MessageView:
+    is_answer = message.role is Role.ASSISTANT
+    return MessageView(
+        id=message.id,
+        role=str(message.role),
+        text=message.content,
+        blocks=to_blocks(message.content) if is_answer else [],
+        reasoning=to_blocks(message.reasoning),
+        statistics=statistics_line(message.stats, language) if is_answer else [],
+        notice=_notice(message, language),
+        version=message.version,
+        num_versions=message.num_versions,
+        begins_window=begins_window,
+    )
+
+
+def _notice(message: Message, language: Language) -> str:
+    if message.role is Role.USER or message.status is Status.COMPLETE:
+        return text("ui.cut_at_limit", language) if _hit_limit(message) else ""
+    recorded = message.stats.get("error")
+    if isinstance(recorded, str) and recorded:
+        return recorded
+    return text(f"ui.answer_{message.status}", language)
+
+
+def _hit_limit(message: Message) -> bool:
+    return message.stats.get("finish_reason") == "length"
+
+
+def _first_inside(path: Sequence[Message], usage: ContextUsage | None) -> str:
+    """Id of the question that begins the first turn inside the window; "" when all fit."""
+    if usage is None or not usage.num_dropped_turns:
+        return ""
+    questions = [message.id for message in path if message.role is Role.USER]
+    return questions[usage.num_dropped_turns] if usage.num_dropped_turns < len(questions) else ""

@@ -1,0 +1,70 @@
+"""The whole page as Gradio Blocks, and its mounting on the web application.
+
+Must be imported after environment.prepare_gradio().
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from webui.application import Application
+from webui.strings import Language
+from webui.ui.chat_events import ChatEvents
+from webui.ui.chat_tab import build_chat, build_sidebar, wire_chat
+from webui.ui.language import page_strings
+from webui.ui.settings_panel import build_panel
+from webui.ui.theme import theme
+
+MAX_EVENTS = 64  # running events of all tabs; the engine has its own queue
+MAX_WAITING_EVENTS = 256
+MAX_SESSIONS = 200  # Gradio keeps a closed tab's values until that many others have come
+MAX_UPLOAD = "1mb"  # nothing on the page uploads through Gradio yet
+
+
+def build_page(application: Application) -> tuple[gr.Blocks, gr.I18n]:
+    """The page and the strings of its labels."""
+    label = gr.I18n(**{str(language): page_strings(language) for language in Language})
+    with gr.Blocks(
+        title="Kajogaki", fill_height=True, fill_width=True, analytics_enabled=False
+    ) as demo:
+        with gr.Row(elem_id="app"):
+            conversations = build_sidebar()
+            tab = build_chat(conversations)
+            panel = build_panel(label)
+        wire_chat(demo, tab, panel, ChatEvents(application))
+    return demo, label
+
+
+def mount_page(web: Any, application: Application, port: int) -> Callable[[], None]:
+    """Mount the page at "/" of the FastAPI application `web`.
+
+    Returns what must be called when the server is asked to end, so that open streams end too.
+    """
+    demo, label = build_page(application)
+    demo.queue(default_concurrency_limit=MAX_EVENTS, max_size=MAX_WAITING_EVENTS)
+    # Gradio's queue polls each millisecond: 6 % of a core for ever. This is 0.7 %.
+    demo._queue.sleep_when_free = 0.02
+    demo._queue.progress_update_sleep_when_free = 0.1
+    demo.state_session_capacity = MAX_SESSIONS
+    gr.mount_gradio_app(
+        web,
+        demo,
+        path="/",
+        server_port=port,
+        theme=theme(),
+        i18n=label,
+        run_history=False,
+        footer_links=[],
+        show_error=False,
+        max_file_size=MAX_UPLOAD,
+    )
+    # Security: only launch() sets this, and without it Gradio lets every client read every file.
+    demo.has_launched = True
+    gradio_app = web.routes[-1].app
+
+    def end_streams() -> None:
+        demo._queue.close()
+        gradio_app.stop_event.set()
+
+    return end_streams
