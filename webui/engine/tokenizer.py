@@ -10,32 +10,23 @@ import ctypes
 import logging
 import re
 import weakref
-from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import llama_cpp.llama_cpp as ll
 
+from webui.engine.specials import Ranges, Raw, SpecialToken, is_structure, partition
 from webui.errors import AppError
-from webui.prompts import BosRule, RenderedPrompt, Span
+from webui.markers import first_marker, num_held
+from webui.rendered import BosRule, RenderedPrompt, Span
 
 log = logging.getLogger(__name__)
 
-C_SPACES = " \t\n\v\f\r"  # C's isspace, which llama.cpp strips beside some special tokens
 VOCAB_TYPE_SPM = 1
 # SentencePiece puts a space before every text. This character is in no vocabulary, so nothing
 # merges with it: put in front of a text it takes the space, and its own ids can be cut off.
 LEAD = "\ue000"
-# Tokens that look like these are structure, even where the vocabulary calls them plain words
-# ("user defined": gpt-oss's <|start|>, Gemma 4's <|channel>, Qwen's <think>).
-STRUCTURE = re.compile(r"[<\[{｜].+[>\]}｜]", re.DOTALL)
-HTML_TAGS = frozenset(
-    "a b blockquote body br caption code dd del div dl dt em h1 h2 h3 h4 h5 h6 head hr html i img"
-    " kbd li ol p pre s span strike strong sub sup table tbody td tfoot th thead title tr tt u"
-    " ul var".split()
-)  # Gemma has these as words of their own; they are content
 # Control tokens that must reach the text all the same, for the reasoning parser to see them.
 REASONING_TOKENS = frozenset(
     "<think> </think> [THINK] [/THINK] <|channel> <channel|>"
@@ -45,25 +36,6 @@ REASONING_TOKENS = frozenset(
 
 class TokenizerError(AppError):
     """The file's vocabulary cannot be used."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpecialToken:
-    """A token that llama.cpp looks for in the text before it splits the rest into words."""
-
-    id: int
-    text: str
-    is_guarded: bool  # structure: recognised only where no character came from a message
-    strips_left: bool
-    strips_right: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Raw:
-    """Characters [start, end) of the prompt, not yet tokens."""
-
-    start: int
-    end: int
 
 
 class Tokenizer:
@@ -97,15 +69,15 @@ class Tokenizer:
         """
         text, spans = self._without_bos(prompt)
         ids = [self.bos_id] if self._wants_bos(prompt) else []
-        born = _Ranges(spans)
-        for part in self._partition(text, born):
+        born = Ranges(spans)
+        for part in partition(text, self.specials, born):
             ids += [part] if isinstance(part, int) else self._encode_plain(text, part, born)
         return ids
 
     def encode_text(self, text: str) -> list[int]:
         """Plain text: no BOS, and nothing in it is a special token."""
-        whole = _Ranges((Span(0, len(text)),) if text else ())
-        return self._encode_plain(text, _Raw(0, len(text)), whole)
+        whole = Ranges((Span(0, len(text)),) if text else ())
+        return self._encode_plain(text, Raw(0, len(text)), whole)
 
     def _without_bos(self, prompt: RenderedPrompt) -> tuple[str, tuple[Span, ...]]:
         """The prompt without the BOS that its template printed in front, once or more often."""
@@ -125,26 +97,8 @@ class Tokenizer:
         match = re.match(f"(?:{re.escape(self.bos_text)})*", prompt.text[:end])
         return len(match[0]) // len(self.bos_text) if match else 0
 
-    def _partition(self, text: str, born: "_Ranges") -> list[_Raw | int]:
-        """`text` cut at its special tokens: llama.cpp's tokenizer_st_partition.
-
-        Like there, longer tokens go first; unlike there, a guarded one must be template-born.
-        """
-        of_template = LEAD.join(text[start:end] for start, end in born.gaps(len(text)))
-        parts: list[_Raw | int] = [_Raw(0, len(text))] if text else []
-        for special in self.specials:
-            if special.text in (of_template if special.is_guarded else text):
-                parts = [
-                    piece
-                    for part in parts
-                    for piece in (
-                        [part] if isinstance(part, int) else _cut_at(special, text, part, born)
-                    )
-                ]
-        return parts
-
     def _encode_plain(
-        self, text: str, raw: _Raw, born: "_Ranges", *, is_inside: bool = False
+        self, text: str, raw: Raw, born: "Ranges", *, is_inside: bool = False
     ) -> list[int]:
         """Ids of a stretch without template-born specials; imitations in it stay plain text.
 
@@ -160,11 +114,11 @@ class Tokenizer:
         ids = []
         for start, end in zip([raw.start, *cuts], [*cuts, raw.end], strict=True):
             goes_on = is_inside or start > raw.start
-            ids += self._encode_plain(text, _Raw(start, end), born, is_inside=goes_on)
+            ids += self._encode_plain(text, Raw(start, end), born, is_inside=goes_on)
         return ids
 
     def _cuts_in_imitations(
-        self, text: str, raw: _Raw, born: "_Ranges", ids: Sequence[int]
+        self, text: str, raw: Raw, born: "Ranges", ids: Sequence[int]
     ) -> list[int]:
         """Places inside every text of a guarded token that a message has part in."""
         cuts = set()
@@ -216,7 +170,7 @@ class Tokenizer:
                 return SpecialToken(
                     token_id,
                     text,
-                    bool(is_control) or _is_structure(text),
+                    bool(is_control) or is_structure(text),
                     bool(attributes & ll.LLAMA_TOKEN_ATTR_LSTRIP),
                     bool(attributes & ll.LLAMA_TOKEN_ATTR_RSTRIP),
                 )
@@ -338,11 +292,10 @@ class StopChecker:
         if self.stopped:
             return ""
         text = self._held + text
-        ends = [(at + len(stop), at) for stop in self._stops if (at := text.find(stop)) >= 0]
-        if ends:
+        if hit := first_marker(text, self._stops):
             self.stopped, self._held = True, ""
-            return text[: min(ends)[1]]
-        shown = len(text) - self._num_held(text)
+            return text[: hit[0]]
+        shown = len(text) - num_held(text, self._stops)
         self._held = text[shown:]
         return text[:shown]
 
@@ -350,59 +303,6 @@ class StopChecker:
         """The text that was kept back, when the stream ended without a stop."""
         held, self._held = self._held, ""
         return held
-
-    def _num_held(self, text: str) -> int:
-        """Length of the longest end of `text` that some stop begins with."""
-        longest = max(map(len, self._stops), default=1) - 1
-        for count in range(min(longest, len(text)), 0, -1):
-            if any(stop.startswith(text[-count:]) for stop in self._stops):
-                return count
-        return 0
-
-
-class _Ranges:
-    """Message-born ranges of a text, for quick questions."""
-
-    def __init__(self, spans: Sequence[Span]) -> None:
-        self._starts = [span.start for span in spans]
-        self._ends = [span.end for span in spans]
-
-    def touch(self, start: int, end: int) -> bool:
-        """Whether any character of [start, end) came from a message."""
-        before = bisect_right(self._starts, end - 1)
-        return before > 0 and self._ends[before - 1] > start
-
-    def gaps(self, length: int) -> Iterable[tuple[int, int]]:
-        """The template-born ranges of a text of `length` characters."""
-        return zip([0, *self._ends], [*self._starts, length], strict=True)
-
-
-def _cut_at(special: SpecialToken, text: str, raw: _Raw, born: _Ranges) -> list[_Raw | int]:
-    """`raw` cut at every occurrence of `special`, with the white space it eats left out."""
-    parts: list[_Raw | int] = []
-    start = search = raw.start
-    while (at := text.find(special.text, search, raw.end)) >= 0:
-        end = at + len(special.text)
-        if special.is_guarded and born.touch(at, end):
-            search = at + 1
-            continue
-        before = text[start:at]
-        if special.strips_left:
-            before = before.rstrip(C_SPACES)
-        if before:
-            parts.append(_Raw(start, start + len(before)))
-        parts.append(special.id)
-        if special.strips_right:
-            end = raw.end - len(text[end : raw.end].lstrip(C_SPACES))
-        start = search = end
-    if start < raw.end:
-        parts.append(_Raw(start, raw.end))
-    return parts
-
-
-def _is_structure(text: str) -> bool:
-    tag = text.strip("</>").lower()
-    return bool(STRUCTURE.fullmatch(text)) and not (text.startswith("<") and tag in HTML_TAGS)
 
 
 def _load(path: Path) -> ll.llama_model_p:

@@ -12,9 +12,9 @@ from jinja2 import Template
 
 from webui.errors import AppError
 from webui.prompts.budget import BudgetError, budget
-from webui.prompts.rendered import RenderedPrompt, Span
 from webui.prompts.sandbox import RefusedError, Sandbox
 from webui.prompts.traced import Traced, concat, spans_of
+from webui.rendered import RenderedPrompt, Span
 
 MAX_SOURCE_CHARS = 50_000  # compiling that takes up to a second; real ones have 1,000 to 20,000
 MAX_OUTPUT_CHARS = 1_000_000  # plus MAX_OUTPUT_PER_INPUT times the messages
@@ -59,8 +59,9 @@ class ChatTemplate:
     ) -> RenderedPrompt:
         """The prompt for `messages` ({"role", "content"}); every other key is message text too.
 
-        Roles must come from us, not from a user. Raises TemplateError, within about a second,
-        when the template fails, loops or prints without end.
+        Roles must come from us, not from a user. A value that is Traced already keeps its marks.
+        Raises TemplateError, within about a second, when the template fails, loops or prints
+        without end.
         """
         num_chars = sum(len(value) for message in messages for value in message.values())
         values = {
@@ -116,7 +117,9 @@ def _sandbox(now: Callable[[], datetime]) -> Sandbox:
 def _traced(message: Mapping[str, str]) -> dict[str, str]:
     """The message with every text but its role marked, and no half of a surrogate pair in it."""
     return {
-        key: value if key == "role" else Traced(whole_characters(value))
+        key: value
+        if key == "role" or isinstance(value, Traced)
+        else Traced(whole_characters(value))
         for key, value in message.items()
     }
 
