@@ -6,15 +6,18 @@ Exit status 0 on success, 2 on a user's mistake, with one clear line on stderr.
 """
 
 import argparse
+import contextlib
 import logging
 import os
 import sys
 import threading
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
+
+from filelock import FileLock, Timeout
 
 from webui.catalog import Catalog
 from webui.config import PROJECT_DIR, Settings, add_arguments, load_settings
@@ -50,6 +53,11 @@ def serve(settings: Settings) -> int:
     if settings.host not in LOCAL_HOSTS:
         raise StartError("app.public_host", host=settings.host)
     _make_writable(settings.data_dir)
+    with _only_one_on(settings.data_dir):
+        return _serve(settings)
+
+
+def _serve(settings: Settings) -> int:
     # Late: they bring the page's libraries, which take two seconds to import.
     from webui.api.server import serve as serve_page
     from webui.application import Application
@@ -119,6 +127,16 @@ def _make_writable(data_dir: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise StartError("app.data_dir", path=data_dir, reason=error.strerror) from error
+
+
+@contextlib.contextmanager
+def _only_one_on(data_dir: Path) -> Iterator[None]:
+    """A second app would take the first one's running answers for interrupted ones."""
+    try:
+        with FileLock(data_dir / "lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise StartError("app.data_dir_in_use", path=data_dir) from error
 
 
 if __name__ == "__main__":

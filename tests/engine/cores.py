@@ -16,7 +16,9 @@ class Done:
     usage: Usage | None = None
 
 
-def load_message(path: Path, *, n_ctx: int = 4096, n_slots: int = 8, n_batch: int = 128) -> LoadModel:
+def load_message(
+    path: Path, *, n_ctx: int = 4096, n_slots: int = 8, n_batch: int = 128
+) -> LoadModel:
     return LoadModel(
         path=str(path),
         n_ctx=n_ctx,

@@ -27,7 +27,9 @@ def core(standin: Path) -> Iterator[EngineCore]:
 
 def prompts(count: int, seed: int = 1) -> list[tuple[int, ...]]:
     rng = random.Random(seed)
-    return [tuple(rng.randrange(300, 4000) for _ in range(rng.randrange(5, 180))) for _ in range(count)]
+    return [
+        tuple(rng.randrange(300, 4000) for _ in range(rng.randrange(5, 180))) for _ in range(count)
+    ]
 
 
 def test_together_gives_what_each_gives_alone(standin: Path, core: EngineCore) -> None:

@@ -86,7 +86,9 @@ class SchedulerMachine(RuleBasedStateMachine):
         assert batch.num_tokens <= 32 + len(self.scheduler.cache.slots)
         ids = (token,) * (1 + num_forced)
         sampled = {
-            e.sequence.request_id: Sampled(ids, is_end=end) for e in batch.entries if e.ends_sequence
+            e.sequence.request_id: Sampled(ids, is_end=end)
+            for e in batch.entries
+            if e.ends_sequence
         }
         self.close(self.scheduler.update(batch, sampled, 0.01))
 

@@ -130,9 +130,7 @@ class Chat:
     def _begin(self, conversation: Conversation, question: Message) -> "_Draft":
         """An empty answer to `question`, saved at once so that nothing is lost from here on."""
         with contextlib.suppress(AppError):  # an unknown model is told when it is loaded
-            conversation = replace(
-                conversation, model_id=self._pool.spec(conversation.model_id).id
-            )
+            conversation = replace(conversation, model_id=self._pool.spec(conversation.model_id).id)
         answer = self._storage.add_message(
             conversation.owner,
             conversation.id,
@@ -174,9 +172,7 @@ class Chat:
             engine.ready.n_ctx,
             conversation.system_prompt,
             path,
-            replace(
-                sampling, stop_token_ids=engine.tokenizer.stop_token_ids(prompt_format.stops)
-            ),
+            replace(sampling, stop_token_ids=engine.tokenizer.stop_token_ids(prompt_format.stops)),
         )
         return Prompt(fitted.token_ids, fitted.sampling, prompt_format.stops, fitted.usage)
 
@@ -262,7 +258,8 @@ class _Draft:
 
     def fail(self, sentence: str) -> ReplyUpdate:
         """It ended with an error; the text so far is kept with the sentence beside it."""
-        update = self.update(ReplyState.ERROR, error=sentence, stats=self._stats({}))
+        self.update(ReplyState.ERROR, error=sentence)
+        update = self.update(ReplyState.ERROR, stats=self._stats({}))
         self._save(Status.PARTIAL if update.text else Status.ERROR)
         return update
 

@@ -1,0 +1,115 @@
+"""app.py as people start it: a real process, its exit status, its one line on stderr."""
+
+import re
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def app(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "app.py", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, **options)  # type: ignore[call-overload,no-any-return]
+
+
+def assert_one_clear_line(result: subprocess.CompletedProcess[str], *parts: str) -> None:
+    assert result.returncode == 2
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    for part in parts:
+        assert part in result.stderr
+
+
+@pytest.mark.parametrize("port", ["99999", "-1", "abc", ""])
+def test_a_wrong_port(port: str) -> None:
+    assert_one_clear_line(app("serve", f"--port={port}"), "port")
+
+
+def test_a_taken_port(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = app("serve", "--port", port, "--no-browser", "--data-dir", str(tmp_path / "d"))
+    assert_one_clear_line(result, port)
+
+
+def test_a_data_directory_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    path = str(tmp_path / "file" / "data")
+    assert_one_clear_line(app("serve", "--data-dir", path), path)
+
+
+def test_no_space_left(tmp_path: Path) -> None:
+    def no_space() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+    result = app("serve", "--data-dir", str(tmp_path), preexec_fn=no_space)
+    assert_one_clear_line(result, str(tmp_path))
+
+
+def test_an_address_that_is_not_ours(tmp_path: Path) -> None:
+    assert_one_clear_line(app("serve", "--host", "0.0.0.0", "--data-dir", str(tmp_path)), "0.0.0.0")
+
+
+def test_an_unknown_option_and_an_unknown_command() -> None:
+    assert_one_clear_line(app("serve", "--prot", "1"), "--prot")
+    assert_one_clear_line(app("sevre"), "sevre")
+
+
+@pytest.mark.parametrize(("language", "word"), [("ja", "ポート"), ("en", "port to listen on")])
+def test_help_in_both_languages(language: str, word: str) -> None:
+    result = app("--language", language, "serve", "--help")
+    assert result.returncode == 0 and word in result.stdout
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    command = [sys.executable, "app.py", "serve", "--port", "0", "--no-browser"]
+    command += ["--data-dir", str(tmp_path / "data"), "--models-dir", str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        match = re.search(r"http://\S+", line)
+        assert match, line
+        yield process, match[0]
+        process.kill()
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_and_ends_on_a_signal(
+    served: tuple[subprocess.Popen[str], str], sign: signal.Signals
+) -> None:
+    process, url = served
+    with urllib.request.urlopen(url + "health", timeout=10) as answer:
+        assert answer.status == 200
+    process.send_signal(sign)
+    assert process.wait(10) == 0
+
+
+def test_killing_the_app_leaves_no_worker_behind(
+    served: tuple[subprocess.Popen[str], str],
+) -> None:
+    process, url = served
+    with urllib.request.urlopen(url, timeout=10):
+        pass
+    workers: list[psutil.Process] = []
+    while not workers:
+        workers = psutil.Process(process.pid).children()
+    process.kill()
+    assert psutil.wait_procs(workers, timeout=5)[1] == []
+
+
+def test_two_apps_never_share_a_data_directory(
+    served: tuple[subprocess.Popen[str], str], tmp_path: Path
+) -> None:
+    """The second would take the first one's running answers for interrupted ones."""
+    result = app("serve", "--port", "0", "--no-browser", "--data-dir", str(tmp_path / "data"))
+    assert_one_clear_line(result, str(tmp_path / "data"))
