@@ -15,7 +15,6 @@ import shutil
 import subprocess
 import sys
 import time
-import tomllib
 import urllib.error
 import urllib.request
 import venv
@@ -33,7 +32,7 @@ USES_TORCH = ("sentence-transformers",)
 
 def main() -> int:
     dev = "--dev" in sys.argv[1:]
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 (somebody's python3 may be older)
         return fail("Python 3.11 以上が必要です。 / Python 3.11 or newer is needed.")
     stamp = VENV / ("installed-dev" if dev else "installed")
     wanted = fingerprint()
@@ -106,6 +105,8 @@ def would_pull_cuda() -> bool:
 
 
 def install_rest(*, dev: bool, with_torch: bool) -> None:
+    import tomllib  # not there before 3.11, where main() has to say so
+
     say("残りの部品を入れます（1〜2 分）。 / Installing the rest (1-2 minutes)")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = list(project["dependencies"])

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.makegguf import tiny_hybrid, tiny_recurrent
+
 BUILTIN_DIR = Path(__file__).parent.parent / "models" / "builtin"
 
 
@@ -16,3 +18,13 @@ def standin() -> Path:
     if not path.exists():
         subprocess.run([sys.executable, str(BUILTIN_DIR / "standin.py")], check=True)
     return path
+
+
+@pytest.fixture(scope="session")
+def uncuttable(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Models whose memory cannot be cut at any point."""
+    directory = tmp_path_factory.mktemp("models")
+    return {
+        "recurrent": tiny_recurrent(directory / "recurrent.gguf"),
+        "hybrid": tiny_hybrid(directory / "hybrid.gguf"),
+    }

@@ -16,7 +16,8 @@ def test_every_setting_stands_in_the_readme_with_its_default_and_meaning() -> No
         if isinstance(default, Path):
             default = default.relative_to(PROJECT_DIR)
         shown = f"`{default}`" if default != "" else ""
-        expected.append(f"| `{item.name}` | {shown} | {item.metadata['en']} |".replace("|  |", "| |"))
+        row = f"| `{item.name}` | {shown} | {item.metadata['en']} |"
+        expected.append(row.replace("|  |", "| |"))
     assert rows == expected
 
 

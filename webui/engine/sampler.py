@@ -35,7 +35,7 @@ class Sampler:
                 ll.llama_sampler_accept(self._chain, token_id)
 
     def sample(self, context: Any, batch_index: int) -> tuple[tuple[int, ...], bool]:
-        """(new ids, is_end) from the logits at `batch_index`: the sampled id and the forced ones."""
+        """(new ids, is_end) from the logits at `batch_index`: the sampled id, the forced ones."""
         if self._grammar is None:
             token_id = int(ll.llama_sampler_sample(self._chain, context, batch_index))
             return self._finish_or((token_id,))

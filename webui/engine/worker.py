@@ -18,8 +18,8 @@ from webui.engine.request import (
     Abort,
     CheckIntegrity,
     Integrity,
-    Loading,
     LoadFailed,
+    Loading,
     LoadModel,
     Message,
     Outputs,
@@ -104,7 +104,9 @@ class EngineCore:
 class Worker:
     """The busy loop between the pipe and the core."""
 
-    def __init__(self, core: EngineCore, inbox: "queue.SimpleQueue[Message]", out: BinaryIO) -> None:
+    def __init__(
+        self, core: EngineCore, inbox: "queue.SimpleQueue[Message]", out: BinaryIO
+    ) -> None:
         self._core = core
         self._inbox = inbox
         self._out = out

@@ -1,7 +1,7 @@
 """What of a conversation goes into the prompt: whole turns, the newest ones that fit.
 
-The oldest turns are left out a few at a time, not one per question: the beginning of the prompt then
-stays the same for several turns, and the engine finds it in its cache.
+The oldest turns are left out a few at a time, not one per question: the beginning of the prompt
+then stays the same for several turns, and the engine finds it in its cache.
 """
 
 from collections.abc import Callable, Mapping, Sequence
