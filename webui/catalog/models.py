@@ -1,4 +1,4 @@
-"""Catalog: which models there are, found as GGUF files in the models folder.
+"""Catalog: which models there are, found as GGUF files in the models folder, with their entries.
 
 Reads headers only; a file that cannot be a model is listed with its reason instead of hidden.
 Knows nothing about which model is loaded or chosen.
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from webui.catalog.entries import Entries, load_entries
 from webui.errors import AppError
 from webui.gguf import BadGgufError, GgufHeader, read_header, shown_name
 
@@ -54,6 +55,7 @@ class ModelSpec:
     size_bytes: int = 0
     family: str = ""  # "" = decide from the template
     is_standin: bool = False
+    entry_id: str = ""  # of the catalogue's entry that offers this file; "" = none does
     error: AppError | None = None
 
     @property
@@ -72,11 +74,27 @@ class Catalog:
         self._models_dir = models_dir
         self._builtin_dir = builtin_dir
         self._read: dict[Path, tuple[Stamp, ModelSpec | None]] = {}
+        self._entries: tuple[Stamp, Entries] = ((), Entries((), ()))
         self._standin_error: StandinError | None = None
+
+    @property
+    def models_dir(self) -> Path:
+        return self._models_dir
+
+    def entries(self) -> Entries:
+        """What may be downloaded: ours (beside the stand-in's folder) and the user's own."""
+        folders = (self._builtin_dir.parent, self._models_dir)
+        stamp: Stamp = tuple(
+            _stamp(path) for folder in folders for path in sorted(folder.glob("*.toml"))
+        )
+        if self._entries[0] != stamp:
+            self._entries = (stamp, load_entries(*folders))
+        return self._entries[1]
 
     def models(self) -> list[ModelSpec]:
         """The user's models by name, then the stand-in: if it is made, or nothing else works."""
-        found = [spec for path in self._paths() if (spec := self._spec(path))]
+        entries = self.entries()
+        found = [_joined(spec, entries) for path in self._paths() if (spec := self._spec(path))]
         specs = _with_own_names(_with_own_ids(found))
         if self._standin_path.exists() or not any(spec.error is None for spec in specs):
             specs.append(self._standin())
@@ -162,6 +180,12 @@ class Catalog:
         if cached is None or cached[0] != stamp:
             cached = self._read[path] = (stamp, _read_spec(path, parts))
         return cached[1]
+
+
+def _joined(spec: ModelSpec, entries: Entries) -> ModelSpec:
+    """The file's facts with what the catalogue knows of it; the file's own name tells which."""
+    found = entries.of_file(spec.path.name)
+    return replace(spec, entry_id=found[0].id, family=found[0].family) if found else spec
 
 
 def _stamp(path: Path) -> tuple[str, int, int]:

@@ -1,0 +1,38 @@
+"""Catalog: which models there are, in the models folder and in our list of recommendations.
+
+`models` reads the GGUF files of the folder, `entries` the recommendations (models/*.toml).
+"""
+
+from webui.catalog.entries import (
+    BadEntryError,
+    Entries,
+    FileEntry,
+    ModelEntry,
+    ModelKind,
+    load_entries,
+    load_entry,
+)
+from webui.catalog.models import (
+    FILE_TYPES,
+    STANDIN_ID,
+    Catalog,
+    ModelSpec,
+    StandinError,
+    UnknownModelError,
+)
+
+__all__ = [
+    "FILE_TYPES",
+    "STANDIN_ID",
+    "BadEntryError",
+    "Catalog",
+    "Entries",
+    "FileEntry",
+    "ModelEntry",
+    "ModelKind",
+    "ModelSpec",
+    "StandinError",
+    "UnknownModelError",
+    "load_entries",
+    "load_entry",
+]
