@@ -1,0 +1,241 @@
+"""The engine against llama.cpp's own loop: ratios within one run, JSON on the last line.
+
+    python -m tests.bench.engine [--quick] [--model FILE]
+
+Makes a 0.5B-shaped Q4_K_M model with random weights once (in the system's temporary directory).
+Absolute numbers depend on the machine and on what else runs on it; quote the ratios.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+
+from tests.engine.cores import load_message
+from tests.makegguf import quantize, random_llama
+from webui.engine.client import Delta, Engine, Progress
+from webui.engine.request import SamplingParams, Usage
+
+MODEL = Path(tempfile.gettempdir()) / "kajogaki-bench" / "random-0.5b.Q4_K_M.gguf"
+FOREVER = SamplingParams(max_tokens=6000, ignore_eos=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer tokens, fewer pairs")
+    parser.add_argument("--model", type=Path, default=MODEL)
+    options = parser.parse_args()
+    make_model(options.model)
+    pairs, tokens, seconds = (2, 32, 20) if options.quick else (5, 96, 60)
+    figures: dict[str, object] = {}
+    for name, part in (
+        ("one_stream", lambda: one_stream(options.model, pairs, tokens)),
+        ("eight_streams", lambda: eight_streams(options.model, pairs, tokens)),
+        ("second_turn", lambda: second_turn(options.model)),
+        ("reading_beside_chats", lambda: reading_beside_chats(options.model, seconds)),
+        ("page", page),
+    ):
+        print(f"{name} …", flush=True)
+        figures[name] = part()
+        print(json.dumps(figures[name], indent=2))
+    print(json.dumps(figures))
+
+
+def make_model(path: Path) -> None:
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    print("making the model (about half a minute) …", flush=True)
+    source = path.with_suffix(".f16")
+    random_llama(source)
+    quantize(source, path, "Q4_K_M")
+    source.unlink()
+
+
+def one_stream(model: Path, pairs: int, num_tokens: int) -> dict[str, object]:
+    """Decode rate through the worker, the pipe and the client against the bare loop, in turns."""
+    ours, theirs = [], []
+    for _ in range(pairs):
+        theirs.append(bare(model, 1, num_tokens))
+        ours.append(asyncio.run(rate(model, 1, num_tokens)))
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    return {
+        "tokens_per_s": round(statistics.median(ours), 2),
+        "llama_cpp_tokens_per_s": round(statistics.median(theirs), 2),
+        "ratio": round(statistics.median(ratios), 3),
+        "ratios": [round(ratio, 3) for ratio in ratios],
+        "wanted": ">= 0.97",
+    }
+
+
+def eight_streams(model: Path, pairs: int, num_tokens: int) -> dict[str, object]:
+    ratios, rates = [], []
+    for _ in range(pairs):
+        one = asyncio.run(rate(model, 1, num_tokens))
+        rates.append(asyncio.run(rate(model, 8, num_tokens)))
+        ratios.append(rates[-1] / one)
+    return {
+        "tokens_per_s": round(statistics.median(rates), 2),
+        "ratio_to_one": round(statistics.median(ratios), 2),
+        "llama_cpp_tokens_per_s": round(bare(model, 8, num_tokens), 2),
+        "wanted": ">= 2.0 on 2 cores",
+    }
+
+
+def second_turn(model: Path) -> dict[str, object]:
+    """A 4k-token chat: its second turn computes only what is new."""
+
+    async def run() -> tuple[Usage, Usage, int]:
+        async with engine(model, n_ctx=8192) as running:
+            first_ids = prompt(4000, seed=1)
+            first, answer = await generate(running, first_ids, 16)
+            second, _ = await generate(running, [*first_ids, *answer, *prompt(20, seed=2)], 4)
+            return first, second, len(answer)
+
+    first, second, num_answered = asyncio.run(run())
+    return {
+        "first_time_to_first_token_s": round(first.time_to_first_token_s, 2),
+        "second_time_to_first_token_s": round(second.time_to_first_token_s, 3),
+        "second_evaluated_tokens": second.prompt_tokens - second.cached_tokens,
+        "wanted": f"= 20 new + 1 ({num_answered} answered, the last one sampled but not computed)",
+    }
+
+
+def reading_beside_chats(model: Path, seconds: float) -> dict[str, object]:
+    """p95 of the time between two tokens of four chats, with a 16k-token prompt being read."""
+
+    async def run() -> tuple[list[float], list[float], float]:
+        async with engine(model, n_ctx=32768) as running:
+            gaps: list[float] = []
+            chats = [asyncio.create_task(watch(running, i, gaps)) for i in range(4)]
+            await asyncio.sleep(seconds / 3)
+            gaps.clear()
+            await asyncio.sleep(seconds)
+            unloaded = gaps.copy()
+            progress = [0]
+            reading = asyncio.create_task(read_long(running, progress))
+            await asyncio.sleep(seconds / 6)
+            gaps.clear()
+            await asyncio.sleep(2 * seconds)
+            loaded = gaps.copy()
+            for task in (reading, *chats):
+                task.cancel()
+            await asyncio.gather(reading, *chats, return_exceptions=True)
+            return unloaded, loaded, progress[-1] / (2 * seconds + seconds / 6)
+
+    unloaded, loaded, read_per_s = asyncio.run(run())
+    return {
+        "p95_unloaded_ms": round(1000 * p95(unloaded), 1),
+        "p95_reading_ms": round(1000 * p95(loaded), 1),
+        "ratio": round(p95(loaded) / p95(unloaded), 2),
+        "median_ratio": round(statistics.median(loaded) / statistics.median(unloaded), 2),
+        "prompt_tokens_per_s_meanwhile": round(read_per_s, 1),
+        "wanted": "<= 2.0",
+    }
+
+
+def page() -> dict[str, object]:
+    """Start of the process to the page answering, and what the web process takes."""
+    starts, rss = [], 0
+    for _ in range(3):
+        with tempfile.TemporaryDirectory() as directory:
+            command = [sys.executable, "app.py", "serve", "--no-browser", "--port", "0"]
+            began = time.perf_counter()
+            with subprocess.Popen(
+                [*command, "--data-dir", directory], stdout=subprocess.PIPE, text=True
+            ) as process:
+                assert process.stdout is not None
+                process.stdout.readline()
+                starts.append(time.perf_counter() - began)
+                time.sleep(3)
+                rss = psutil.Process(process.pid).memory_info().rss
+                process.terminate()
+    return {
+        "start_to_page_s": round(statistics.median(starts), 2),
+        "rss_mb": round(rss / 2**20),
+        "wanted": "rss <= 250 MB, start <= 5 s",
+    }
+
+
+async def read_long(running: Engine, progress: list[int]) -> None:
+    """Read a 16k-token prompt; how many of its tokens are done goes into `progress`."""
+    async for event in running.generate(prompt(16000, seed=99), FOREVER):
+        progress.append(event.num_prompt_done if isinstance(event, Progress) else 16000)
+
+
+async def watch(running: Engine, seed: int, gaps: list[float]) -> None:
+    last = 0.0
+    async for event in running.generate(prompt(64, seed=seed), FOREVER):
+        if isinstance(event, Delta) and event.token_ids:
+            now = time.perf_counter()
+            if last:
+                gaps.append(now - last)
+            last = now
+
+
+async def rate(model: Path, num_streams: int, num_tokens: int) -> float:
+    """Decoded tokens per second of all streams together, after every prompt has been read."""
+    async with engine(model) as running:
+        sampling = SamplingParams(max_tokens=num_tokens, ignore_eos=True)
+        counts = [0] * num_streams
+        began: list[float] = []
+
+        async def stream(index: int) -> None:
+            async for event in running.generate(prompt(64, seed=index), sampling):
+                counts[index] += len(event.token_ids) if isinstance(event, Delta) else 0
+                if all(counts) and not began:
+                    began.extend([time.perf_counter(), sum(counts)])
+
+        await asyncio.gather(*(stream(index) for index in range(num_streams)))
+        return (sum(counts) - began[1]) / (time.perf_counter() - began[0])
+
+
+async def generate(running: Engine, ids: list[int], num_tokens: int) -> tuple[Usage, list[int]]:
+    sampling = SamplingParams(max_tokens=num_tokens, ignore_eos=True)
+    answer: list[int] = []
+    usage: Usage | None = None
+    async for event in running.generate(ids, sampling):
+        if isinstance(event, Delta):
+            answer += event.token_ids
+            usage = event.usage
+    assert usage is not None
+    return usage, answer
+
+
+def bare(model: Path, num_sequences: int, num_tokens: int) -> float:
+    command = [sys.executable, "-m", "tests.bench.bare", str(model)]
+    command += [str(num_sequences), str(num_tokens)]
+    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+
+
+@asynccontextmanager
+async def engine(model: Path, n_ctx: int = 4096) -> AsyncIterator[Engine]:
+    running = Engine(load_message(model, n_ctx=n_ctx, n_batch=512), "bench")
+    await running.start()
+    try:
+        yield running
+    finally:
+        await running.stop()
+
+
+def prompt(num_tokens: int, seed: int) -> list[int]:
+    rng = random.Random(seed)
+    return [rng.randrange(1000, 100_000) for _ in range(num_tokens)]
+
+
+def p95(values: list[float]) -> float:
+    return sorted(values)[int(0.95 * len(values))]
+
+
+if __name__ == "__main__":
+    main()
