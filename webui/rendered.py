@@ -27,3 +27,4 @@ class RenderedPrompt:
     text: str
     message_spans: tuple[Span, ...]  # sorted, disjoint: what came from messages
     bos: BosRule = BosRule.VOCABULARY
+    tokens: tuple[str, ...] = ()  # structure that some vocabularies list among their plain words

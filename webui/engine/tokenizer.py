@@ -58,6 +58,7 @@ class Tokenizer:
             # llama.cpp ends the whole process at the first character it has no token for.
             raise TokenizerError("prompts.vocabulary_without_bytes", name=path.name)
         self._pieces: dict[int, bytes] = {}
+        self._declared: dict[frozenset[str], tuple[SpecialToken, ...]] = {}
 
     # --- prompts to ids --------------------------------------------------------------------------
 
@@ -70,7 +71,7 @@ class Tokenizer:
         text, spans = self._without_bos(prompt)
         ids = [self.bos_id] if self._wants_bos(prompt) else []
         born = Ranges(spans)
-        for part in partition(text, self.specials, born):
+        for part in partition(text, self._specials_of(prompt), born):
             ids += [part] if isinstance(part, int) else self._encode_plain(text, part, born)
         return ids
 
@@ -159,7 +160,7 @@ class Tokenizer:
             | ll.LLAMA_TOKEN_ATTR_UNKNOWN
         )
         found = [self._special(i) for i, a in enumerate(self._attributes) if a & wanted]
-        return tuple(sorted(filter(None, found), key=lambda token: -len(token.text.encode())))
+        return _longest_first(filter(None, found))
 
     def _special(self, token_id: int) -> SpecialToken | None:
         with contextlib.suppress(UnicodeDecodeError):  # half a character: no text can spell it
@@ -178,12 +179,9 @@ class Tokenizer:
 
     @cached_property
     def _guarded(self) -> dict[int, re.Pattern[str]]:
-        """What spells each guarded token; SentencePiece writes a space as ▁, so both do."""
-        return {
-            token.id: re.compile(re.escape(token.text).replace("▁", "[▁ ]"))
-            for token in self.specials
-            if token.is_guarded and len(token.text) > 1
-        }
+        """What spells each guarded token."""
+        guarded = (token for token in self.specials if token.is_guarded and len(token.text) > 1)
+        return {token.id: _spelling(token) for token in guarded}
 
     @cached_property
     def _special_ids(self) -> dict[str, int]:
@@ -202,6 +200,26 @@ class Tokenizer:
         if token_id < 0:
             return ""
         return (ll.llama_vocab_get_text(self._vocab, token_id) or b"").decode("utf-8", "replace")
+
+    def _specials_of(self, prompt: RenderedPrompt) -> Sequence[SpecialToken]:
+        """All special tokens, and those that the prompt's template declares to be some.
+
+        Baichuan's <reserved_106> stands among the plain words of its vocabulary: llama.cpp would
+        spell it out.
+        """
+        plain = frozenset(prompt.tokens) - self._special_ids.keys()
+        return self._with_declared(plain) if plain else self.specials
+
+    def _with_declared(self, texts: frozenset[str]) -> Sequence[SpecialToken]:
+        if texts not in self._declared:
+            found = [
+                SpecialToken(i, text, is_guarded=True, strips_left=False, strips_right=False)
+                for i in range(self.n_vocab)
+                if (text := self._text_of_id(i)) in texts
+            ]
+            self._declared[texts] = _longest_first([*self.specials, *found])
+            self._guarded.update({token.id: _spelling(token) for token in found})
+        return self._declared[texts]
 
     def special_id(self, text: str) -> int | None:
         """The id of the special token that is written `text`."""
@@ -303,6 +321,15 @@ class StopChecker:
         """The text that was kept back, when the stream ended without a stop."""
         held, self._held = self._held, ""
         return held
+
+
+def _spelling(token: SpecialToken) -> re.Pattern[str]:
+    """SentencePiece writes a space as ▁: both spell it."""
+    return re.compile(re.escape(token.text).replace("▁", "[▁ ]"))
+
+
+def _longest_first(specials: Iterable[SpecialToken]) -> tuple[SpecialToken, ...]:
+    return tuple(sorted(specials, key=lambda token: -len(token.text.encode())))
 
 
 def _load(path: Path) -> ll.llama_model_p:

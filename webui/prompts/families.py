@@ -106,6 +106,7 @@ def _format(name: str, template: ChatTemplate, table: "_Table") -> PromptFormat:
         stops=table.strings("stops"),
         bos=BosRule(table.one_of("bos", tuple(BosRule))),
         bos_text=table.take("bos_text", ""),
+        tokens=table.strings("tokens"),
         default_system=table.take("default_system", ""),
         supports_system=table.one_of("system", ("role", "first_user")) == "role",
         is_completion=table.take("is_completion", False),

@@ -57,6 +57,7 @@ class PromptFormat:
     stops: tuple[str, ...] = ()
     bos: BosRule = BosRule.VOCABULARY
     bos_text: str = ""  # how BOS is written, for people
+    tokens: tuple[str, ...] = ()  # see RenderedPrompt
     default_system: str = ""
     supports_system: bool = True  # else its text is put before the first question
     is_completion: bool = False  # a base model: it continues text, it does not answer
@@ -88,9 +89,8 @@ class PromptFormat:
         if not self.supports_system:
             ordered = system_in_first_user(ordered)
         values = self._values(thinking, variables or {})
-        return replace(
-            self.template.render(ordered, add_generation_prompt=True, **values), bos=self.bos
-        )
+        prompt = self.template.render(ordered, add_generation_prompt=True, **values)
+        return replace(prompt, bos=self.bos, tokens=self.tokens)
 
     def render_fim(self, before: str, after: str) -> RenderedPrompt:
         """The prompt that asks for the text between `before` and `after`."""
@@ -98,8 +98,9 @@ class PromptFormat:
         start = len(self.fim.prefix)
         middle = start + len(before) + len(self.fim.suffix)
         text = self.fim.prefix + before + self.fim.suffix + after + self.fim.middle
-        spans = (Span(start, start + len(before)), Span(middle, middle + len(after)))
-        return RenderedPrompt(text, tuple(s for s in spans if s.end > s.start), self.bos)
+        both = (Span(start, start + len(before)), Span(middle, middle + len(after)))
+        spans = tuple(span for span in both if span.end > span.start)
+        return RenderedPrompt(text, spans, self.bos, self.tokens)
 
     def stop_strings(self, thinking: bool | None = None) -> tuple[str, ...]:
         """Where an answer ends, besides the vocabulary's own end-of-generation tokens."""
