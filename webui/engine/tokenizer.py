@@ -4,7 +4,6 @@ Owns llama.cpp's vocab-only model and how special tokens are recognised: only in
 template wrote. Knows nothing about templates, requests or the worker.
 """
 
-import codecs
 import contextlib
 import ctypes
 import logging
@@ -16,10 +15,12 @@ from pathlib import Path
 
 import llama_cpp.llama_cpp as ll
 
+from webui.engine.detokenizer import IncrementalDetokenizer, StopChecker
 from webui.engine.specials import Ranges, Raw, SpecialToken, is_structure, partition
 from webui.errors import AppError
-from webui.markers import first_marker, num_held
 from webui.rendered import BosRule, RenderedPrompt, Span
+
+__all__ = ["IncrementalDetokenizer", "StopChecker", "Tokenizer", "TokenizerError"]
 
 log = logging.getLogger(__name__)
 
@@ -207,7 +208,7 @@ class Tokenizer:
         Baichuan's <reserved_106> stands among the plain words of its vocabulary: llama.cpp would
         spell it out.
         """
-        plain = frozenset(prompt.tokens) - self._special_ids.keys()
+        plain = frozenset(prompt.tokens).difference(self._special_ids)
         return self._with_declared(plain) if plain else self.specials
 
     def _with_declared(self, texts: frozenset[str]) -> Sequence[SpecialToken]:
@@ -273,54 +274,6 @@ class Tokenizer:
             if count >= 0:
                 return buffer.raw[:count]
             size = -count
-
-
-class IncrementalDetokenizer:
-    """Ids to text as they come, whole characters only.
-
-    Joined deltas are the same for any split of the ids. Bytes that are no UTF-8 are left out;
-    U+FFFD appears only where the model wrote it.
-    """
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
-        self._decoder = codecs.getincrementaldecoder("utf-8")("ignore")
-
-    def feed(self, ids: Iterable[int]) -> str:
-        return self._decoder.decode(b"".join(self._tokenizer.piece(i) for i in ids))
-
-    def flush(self) -> str:
-        """What is left at the end: nothing, for half a character is none."""
-        return self._decoder.decode(b"", final=True)
-
-
-class StopChecker:
-    """Cuts a stream of text at the first stop string; keeps back what might become one.
-
-    First is the one that is complete first, which does not depend on how the text is cut.
-    """
-
-    def __init__(self, stops: Iterable[str]) -> None:
-        self._stops = [stop for stop in stops if stop]
-        self._held = ""
-        self.stopped = False
-
-    def feed(self, text: str) -> str:
-        """What may be shown now; nothing after `stopped`."""
-        if self.stopped:
-            return ""
-        text = self._held + text
-        if hit := first_marker(text, self._stops):
-            self.stopped, self._held = True, ""
-            return text[: hit[0]]
-        shown = len(text) - num_held(text, self._stops)
-        self._held = text[shown:]
-        return text[:shown]
-
-    def flush(self) -> str:
-        """The text that was kept back, when the stream ended without a stop."""
-        held, self._held = self._held, ""
-        return held
 
 
 def _spelling(token: SpecialToken) -> re.Pattern[str]:
