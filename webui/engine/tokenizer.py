@@ -219,7 +219,7 @@ class Tokenizer:
                 if (text := self._text_of_id(i)) in texts
             ]
             self._declared[texts] = _longest_first([*self.specials, *found])
-            self._guarded.update({token.id: _spelling(token) for token in found})
+            self._guarded = self._guarded | {token.id: _spelling(token) for token in found}
         return self._declared[texts]
 
     def special_id(self, text: str) -> int | None:

@@ -12,7 +12,8 @@ from jinja2 import Template
 
 from webui.errors import AppError
 from webui.prompts.budget import BudgetError, budget
-from webui.prompts.sandbox import RefusedError, Sandbox
+from webui.prompts.filters import RefusedError
+from webui.prompts.sandbox import Sandbox
 from webui.prompts.traced import Traced, concat, spans_of
 from webui.rendered import RenderedPrompt, Span
 
