@@ -59,6 +59,21 @@ class BadGgufError(AppError):
 
 
 @dataclass(frozen=True, slots=True)
+class GgufTensor:
+    """What the table says of one tensor; its data is not read."""
+
+    name: str
+    dims: tuple[int, ...]  # fastest first, as in the file
+    type_name: str
+    num_bytes: int
+    offset: int  # from the start of the data
+
+    @property
+    def n_params(self) -> int:
+        return prod(self.dims)
+
+
+@dataclass(frozen=True, slots=True)
 class GgufHeader:
     version: int
     metadata: dict[str, Value]  # without arrays longer than MAX_KEPT_ARRAY
@@ -66,6 +81,7 @@ class GgufHeader:
     n_tensors: int
     n_params: int
     weight_type: str  # the tensor type that takes the most bytes, "" without tensors
+    tensors: tuple[GgufTensor, ...] = ()
 
     def string(self, key: str) -> str:
         """The value when it is a string, else ""."""
@@ -102,14 +118,6 @@ def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-@dataclass(frozen=True, slots=True)
-class _Tensor:
-    n_params: int
-    num_bytes: int
-    offset: int  # from the start of the data
-    type_name: str
-
-
 class _Reader:
     """A position in the header of one open file; each method steps over what it returns."""
 
@@ -138,6 +146,7 @@ class _Reader:
             n_tensors=n_tensors,
             n_params=sum(tensor.n_params for tensor in tensors),
             weight_type=bytes_of_type.most_common(1)[0][0] if tensors else "",
+            tensors=tuple(tensors),
         )
 
     def _preamble(self) -> int:
@@ -216,7 +225,7 @@ class _Reader:
             self._damaged(f"alignment {alignment}")
         return alignment
 
-    def _tensors(self, count: int, alignment: int) -> Iterator[_Tensor]:
+    def _tensors(self, count: int, alignment: int) -> Iterator[GgufTensor]:
         seen: set[bytes] = set()
         for _ in range(count):
             name = self._string(MAX_TENSOR_NAME_BYTES)
@@ -236,9 +245,15 @@ class _Reader:
                 self._damaged(f"tensor shape {dims}")
             if offset % alignment or offset >= 1 << 63:
                 self._damaged(f"tensor offset {offset}")
-            yield _Tensor(n_params, n_params // block * block_bytes, offset, type_name)
+            yield GgufTensor(
+                name=name.decode(errors="replace"),
+                dims=tuple(dims),
+                type_name=type_name,
+                num_bytes=n_params // block * block_bytes,
+                offset=offset,
+            )
 
-    def _check_data(self, tensors: list[_Tensor], alignment: int) -> None:
+    def _check_data(self, tensors: list[GgufTensor], alignment: int) -> None:
         """Tensors must lie beside each other and inside the file."""
         start = -(-self._position // alignment) * alignment
         ordered = sorted(tensors, key=lambda tensor: tensor.offset)
