@@ -65,6 +65,26 @@ class Settings:
     kv_type: str = _setting("f16", "KV キャッシュの型", "type of the KV cache", ("f16", "q8_0"))
     mmap: bool = _setting(True, "モデルを mmap で読む", "map the model file into memory")
     mlock: bool = _setting(False, "モデルを RAM に固定する", "keep the model in RAM")
+    memory_gb: float = _setting(
+        0.0,
+        "読み込むモデル全体で使うメモリの上限（GiB。0 は搭載量の 8 割）",
+        "memory for all loaded models together, in GiB (0 = 80 % of the machine's)",
+    )
+    idle_minutes: int = _setting(
+        30, "使われないモデルをメモリから降ろすまでの分数（0 は降ろさない）",
+        "minutes until an unused model is unloaded (0 = never)",
+    )
+    max_waiting: int = _setting(
+        64, "順番を待てる要求の数（超えると 429）", "requests that may wait in all (more get 429)"
+    )
+    max_waiting_per_user: int = _setting(
+        32, "一人あたりの順番を待てる要求の数", "requests of one user that may wait"
+    )
+    tokens_per_minute: int = _setting(
+        0,
+        "API で一人が 1 分に使えるトークン数（0 は無制限）",
+        "tokens a minute that one user may use through the API (0 = no limit)",
+    )
 
     def __post_init__(self) -> None:
         _check_range("port", self.port, 0, 65535)
@@ -73,6 +93,11 @@ class Settings:
         _check_range("n_batch", self.n_batch, 32, 8192)
         _check_range("n_threads", self.n_threads, 0, 1024)
         _check_range("n_gpu_layers", self.n_gpu_layers, -1, 10_000)
+        _check_range("memory_gb", self.memory_gb, 0, 1 << 20)
+        _check_range("idle_minutes", self.idle_minutes, 0, 1 << 20)
+        _check_range("max_waiting", self.max_waiting, 1, 10_000)
+        _check_range("max_waiting_per_user", self.max_waiting_per_user, 1, 10_000)
+        _check_range("tokens_per_minute", self.tokens_per_minute, 0, 1 << 40)
         for item in fields(self):
             choices = item.metadata["choices"]
             if choices and getattr(self, item.name) not in choices:
@@ -142,6 +167,6 @@ def _convert(name: str, kind: Any, raw: Any) -> Any:
         raise SettingsError("app.bad_value", name=name, value=raw) from error
 
 
-def _check_range(name: str, value: int, low: int, high: int) -> None:
+def _check_range(name: str, value: float, low: int, high: int) -> None:
     if not low <= value <= high:
         raise SettingsError("app.bad_value", name=name, value=value)

@@ -9,10 +9,9 @@ from hypothesis import given, settings
 from webui.engine.client import PromptTooLongError
 from webui.engine.request import SamplingParams
 from webui.engine.tokenizer import Tokenizer
-from webui.prompts import ChatTemplate
+from webui.prompts import PromptFormat, builtin_families
 from webui.storage import Message, Role, Status
 from webui.tasks.context import _first_kept, fit_history
-from webui.tasks.formats import CHATML, PromptFormat
 
 SAMPLING = SamplingParams(max_tokens=64)
 
@@ -43,14 +42,14 @@ def conversation(*contents: str) -> list[Message]:
     ]
 
 
-def render(source: str = CHATML) -> PromptFormat:
-    return PromptFormat(ChatTemplate(source, name="test"))
+def render() -> PromptFormat:
+    return builtin_families()["chatml"].format
 
 
 def test_everything_goes_in_while_it_fits(tokenizer: Tokenizer) -> None:
     path = conversation("一", "二", "三")
     fitted = fit_history(tokenizer, render().render, 512, "簡潔に。", path, SAMPLING)
-    assert fitted.text == (
+    assert fitted.rendered.text == (
         "<|im_start|>system\n簡潔に。<|im_end|>\n<|im_start|>user\n一<|im_end|>\n"
         "<|im_start|>assistant\n二<|im_end|>\n<|im_start|>user\n三<|im_end|>\n"
         "<|im_start|>assistant\n"
@@ -65,9 +64,9 @@ def test_the_oldest_turns_go_first_and_are_counted(tokenizer: Tokenizer) -> None
     assert 0 < fitted.usage.num_dropped_turns < 8
     assert len(fitted.token_ids) + SAMPLING.max_tokens <= 512
     first = 2 * fitted.usage.num_dropped_turns
-    assert f"{first}番目" in fitted.text and f"{first - 2}番目" not in fitted.text
-    assert fitted.text.startswith("<|im_start|>system")
-    assert "14番目" in fitted.text
+    assert f"{first}番目" in fitted.rendered.text and f"{first - 2}番目" not in fitted.rendered.text
+    assert fitted.rendered.text.startswith("<|im_start|>system")
+    assert "14番目" in fitted.rendered.text
 
 
 def test_a_last_message_that_cannot_fit_says_by_how_much(tokenizer: Tokenizer) -> None:
@@ -81,14 +80,6 @@ def test_the_answer_never_gets_more_than_the_context_leaves(tokenizer: Tokenizer
     long = SamplingParams(max_tokens=5000)
     fitted = fit_history(tokenizer, render().render, 512, "", conversation("一"), long)
     assert fitted.sampling.max_tokens == 512 - len(fitted.token_ids)
-
-
-def test_a_template_without_system_role_gets_it_in_the_first_turn(tokenizer: Tokenizer) -> None:
-    source = "{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}" + CHATML
-    fitted = fit_history(
-        tokenizer, render(source).render, 512, "簡潔に。", conversation("一"), SAMPLING
-    )
-    assert "user\n簡潔に。\n\n一<|im_end|>" in fitted.text
 
 
 def test_text_from_a_message_never_becomes_a_control_token(tokenizer: Tokenizer) -> None:

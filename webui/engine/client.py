@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from webui.engine.metering import ModelMeter
 from webui.engine.request import (
     Abort,
     CheckIntegrity,
@@ -33,6 +34,7 @@ from webui.engine.request import (
     Request,
     SamplingParams,
     SequenceOutput,
+    TokenLogprob,
     Usage,
     decode,
     encode,
@@ -92,14 +94,16 @@ class Delta:
     token_ids: tuple[int, ...] = ()
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()  # of token_ids, when asked for
 
 
 class Engine:
     """`name` is shown to people. Not thread-safe: use it from one event loop."""
 
-    def __init__(self, load: LoadModel, name: str) -> None:
+    def __init__(self, load: LoadModel, name: str, meter: ModelMeter | None = None) -> None:
         self.load = load
         self.name = name
+        self._meter = meter or ModelMeter()
         self.ready: Ready | None = None
         self.tokenizer: Tokenizer | None = None
         self._worker: _WorkerProcess | None = None
@@ -161,12 +165,15 @@ class Engine:
             self._send(request)
             while not reply.is_over:
                 event = reply.take(await _next_outputs(inbox))
+                if isinstance(event, Delta) and event.finish_reason:
+                    self._meter.record(event.finish_reason, event.usage)
                 if reply.wants_abort:  # a stop string; the worker answers with the usage
                     self._send(Abort(request.id))
                 yield event
         finally:
             self._inboxes.pop(request.id, None)
             if not reply.is_over:
+                self._meter.record(FinishReason.ABORT, None)
                 self._send(Abort(request.id))
 
     async def integrity(self) -> Integrity:
@@ -265,7 +272,9 @@ class _Reply:
         ids = tuple(i for output in outputs for i in output.new_ids)
         if not ids and not reason:
             return self._report(last)
-        return self._decode(ids, reason, last.usage if last else None)
+        delta = self._decode(ids, reason, last.usage if last else None)
+        logprobs = tuple(p for output in outputs for p in output.logprobs)
+        return replace(delta, logprobs=logprobs) if logprobs else delta
 
     def _report(self, news: SequenceOutput | None) -> Progress:
         if news:

@@ -1,21 +1,30 @@
-"""EnginePool: which model is loaded. One at a time; whoever wants another one waits, in order.
+"""EnginePool: which models are loaded, within a memory budget; whoever has to wait waits in turn.
 
-A request holds a lease on its engine, so a model is never taken away from a running answer.
+A request holds a lease on its engine, so a model is never taken away from a running answer. Two
+models that do not fit together are loaded one after the other. Knows nothing about prompts.
 """
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from webui.catalog import Catalog, ModelSpec
 from webui.config import Settings
+from webui.engine.budget import budget_bytes, needed_bytes
 from webui.engine.client import Engine
-from webui.engine.hardware import physical_cores
+from webui.engine.metering import Metering
+from webui.engine.options import ModelOptions, load_message
 from webui.engine.request import LoadModel
+from webui.engine.turns import Ticket, Turns
 from webui.errors import AppError
+
+HEARTBEAT_S = 0.5  # leased() is never quiet for longer
+LOCAL_OWNER = "local"
 
 
 class LoadState(StrEnum):
@@ -33,27 +42,79 @@ class ModelState:
     since: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """No engine yet: others are served before, or the model is being loaded."""
+
+    num_ahead: int
+    is_loading: bool
+    load_fraction: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A model as somebody waits for it."""
+
+    spec: ModelSpec
+    load: LoadModel
+    num_bytes: int
+
+
+@dataclass(slots=True, eq=False)
+class _Resident:
+    """A model in memory, or on its way there or out."""
+
+    spec: ModelSpec
+    engine: Engine
+    num_bytes: int  # that it will take
+    used_at: float
+    is_moving: bool = False  # loading or unloading
+
+
 class EnginePool:
-    def __init__(self, catalog: Catalog, settings: Settings) -> None:
+    """`options_of` a model id says how it is to be loaded where that differs from the settings.
+
+    Not thread-safe: use it from one event loop.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        settings: Settings,
+        options_of: Callable[[str], ModelOptions] = lambda _: ModelOptions(),
+    ) -> None:
         self.catalog = catalog
+        self.metering = Metering()
+        self.turns = Turns(settings.max_waiting, settings.max_waiting_per_user)
         self._settings = settings
-        self._engine: Engine | None = None
-        self._spec: ModelSpec | None = None
-        self._num_leases = 0
+        self._options_of = options_of
+        self._residents: dict[str, _Resident] = {}
         self._states: dict[str, ModelState] = {}
-        self._turn = asyncio.Lock()  # asyncio.Lock is fair: first come, first served
-        self._loading = asyncio.Lock()  # held until a load has ended, whoever waits for it
-        self._unused = asyncio.Event()
-        self._unused.set()
+        self._grants: dict[Ticket, asyncio.Future[Engine]] = {}
+        self._wanted: dict[Ticket, _Wanted] = {}
+        self._moves: set[asyncio.Task[None]] = set()
+        self._is_closed = False
+
+    # --- what is there ---------------------------------------------------------------------------
 
     @property
     def current_id(self) -> str:
-        """Id of the loaded model, "" when none is."""
-        return self._spec.id if self._spec else ""
+        """Id of the model used last of those that are loaded, "" when none is."""
+        newest = self._newest()
+        return newest.spec.id if newest else ""
 
     @property
     def engine(self) -> Engine | None:
-        return self._engine
+        newest = self._newest()
+        return newest.engine if newest else None
+
+    def loaded(self, model_id: str) -> Engine | None:
+        """The engine of this model when it can be used at once."""
+        resident = self._residents.get(model_id)
+        return resident.engine if resident and resident.engine.is_alive else None
+
+    def loaded_ids(self) -> list[str]:
+        return [model_id for model_id in self._residents if self.loaded(model_id)]
 
     def models(self) -> list[ModelSpec]:
         return self.catalog.models()
@@ -62,76 +123,205 @@ class EnginePool:
         return self._states.get(model_id, ModelState(LoadState.UNLOADED))
 
     def spec(self, model_id: str = "") -> ModelSpec:
-        """The entry for `model_id`, for the loaded model, or the default. Raises AppError."""
+        """The entry for `model_id`, for the current model, or the default. Raises AppError."""
         wanted = model_id or self.current_id or self._settings.model
         return self.catalog.get(wanted) if wanted else self.catalog.default()
 
-    async def acquire(self, model_id: str = "") -> Engine:
-        """The engine of `model_id`, loaded, and kept until release(). Raises AppError.
+    # --- leases ----------------------------------------------------------------------------------
 
-        A dead worker is started again. Another loaded model is unloaded first, when its last
-        request has ended. Cancelling the wait does not cancel a load that has begun.
+    async def leased(
+        self, model_id: str = "", owner: str = LOCAL_OWNER, weight: int = 1
+    ) -> AsyncGenerator[Waiting | Engine, None]:
+        """Waiting at once and every HEARTBEAT_S, then the engine, which is ours until aclose().
+
+        A dead worker is started again. Going away does not cancel a load that has begun.
+        Raises TooBusyError, and why the model cannot be had.
         """
-        async with self._turn:
-            engine = await asyncio.shield(self._load(self.spec(model_id)))
-            self._num_leases += 1
-            self._unused.clear()
-            return engine
-
-    def release(self) -> None:
-        """Give one acquire() back."""
-        self._num_leases -= 1
-        if self._num_leases == 0:
-            self._unused.set()
-
-    @asynccontextmanager
-    async def lease(self, model_id: str = "") -> AsyncIterator[Engine]:
-        """acquire() and release() around a block."""
-        engine = await self.acquire(model_id)
-        try:
-            yield engine
-        finally:
-            self.release()
-
-    async def unload(self) -> None:
-        async with self._turn, self._loading:
-            await self._unload()
-
-    async def close(self) -> None:
-        """End every worker now, requests or not."""
-        if self._engine:
-            await self._engine.stop()
-
-    async def _load(self, spec: ModelSpec) -> Engine:
+        spec = self.spec(model_id)
         if spec.error:
             self._set_state(spec, LoadState.FAILED, error=spec.error)
             raise spec.error
-        async with self._loading:
-            if self._engine and self._spec and self._spec.path != spec.path:
-                await self._unload()
-            return await self._start(spec)
-
-    async def _start(self, spec: ModelSpec) -> Engine:
-        engine = self._engine or Engine(self._load_message(spec), spec.name)
-        if engine.is_alive:
-            return engine
-        self._engine, self._spec = engine, spec
-        self._set_state(spec, LoadState.LOADING)
+        wanted = await self._want(spec)
+        ticket = Ticket(spec.id, owner, min(weight, wanted.load.n_slots))
+        self.turns.add(ticket)
+        self._wanted[ticket] = wanted
+        grant = self._grants[ticket] = asyncio.get_running_loop().create_future()
         try:
-            await engine.start(lambda done: self._set_state(spec, LoadState.LOADING, done))
-        except AppError as error:
-            self._engine = self._spec = None
-            self._set_state(spec, LoadState.FAILED, error=error)
-            raise
-        self._set_state(spec, LoadState.READY)
-        return engine
+            self._serve()
+            while not grant.done():
+                yield self._waiting(ticket)
+                await asyncio.wait({grant}, timeout=HEARTBEAT_S)
+            yield grant.result()
+        finally:
+            self._end(ticket)
 
-    async def _unload(self) -> None:
-        await self._unused.wait()
-        if self._engine and self._spec:
-            await self._engine.stop()
-            self._set_state(self._spec, LoadState.UNLOADED)
-        self._engine = self._spec = None
+    @asynccontextmanager
+    async def lease(self, model_id: str = "", owner: str = LOCAL_OWNER) -> AsyncIterator[Engine]:
+        """The engine for the length of a block."""
+        async with contextlib.aclosing(self.leased(model_id, owner)) as states:
+            async for state in states:
+                if isinstance(state, Engine):
+                    yield state
+                    return
+
+    async def unload(self, model_id: str = "") -> None:
+        """Give back the memory of one model, or of all, once their requests have ended."""
+        for resident in list(self._residents.values()):
+            if model_id in ("", resident.spec.id):
+                while self.turns.load_of(resident.spec.id) or resident.is_moving:
+                    await asyncio.sleep(0.02)
+                await self._unload(resident)
+        self._serve()
+
+    async def close(self) -> None:
+        """End every worker now, requests or not."""
+        self._is_closed = True
+        for move in self._moves:
+            move.cancel()
+        await asyncio.gather(*self._moves, return_exceptions=True)
+        await asyncio.gather(*(r.engine.stop() for r in self._residents.values()))
+
+    async def _want(self, spec: ModelSpec) -> _Wanted:
+        """How it is to be loaded, and how much memory that takes."""
+        resident = self._residents.get(spec.id)
+        if resident:
+            return _Wanted(spec, resident.engine.load, resident.num_bytes)
+        load = load_message(self._settings, self._options_of(spec.id), spec)
+        return _Wanted(spec, load, await asyncio.to_thread(needed_bytes, spec, load))
+
+    def _waiting(self, ticket: Ticket) -> Waiting:
+        state = self.state(ticket.model_id)
+        is_loading = state.state is LoadState.LOADING
+        return Waiting(self.turns.num_ahead(ticket), is_loading, state.fraction)
+
+    def _end(self, ticket: Ticket) -> None:
+        self.turns.end(ticket)
+        del self._grants[ticket], self._wanted[ticket]
+        resident = self._residents.get(ticket.model_id)
+        if resident and not self.turns.load_of(ticket.model_id):
+            resident.used_at = time.monotonic()
+            self._unload_when_idle(resident)
+        self._serve()
+
+    # --- whose turn it is ------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        """Give leases to all who can have one now; begin a load when the next one needs it.
+
+        Who waits for memory lets nobody pass, or a busy model would keep it waiting for ever.
+        Who waits for a place on its own model lets those of other models pass.
+        """
+        full: set[str] = set()
+        for ticket in self.turns.in_turn():
+            if self._is_closed or ticket.model_id in full:
+                continue
+            resident = self._residents.get(ticket.model_id)
+            is_ready = resident and resident.engine.is_alive and not resident.is_moving
+            if resident and is_ready and self._has_place(ticket, resident):
+                self._grant(ticket, resident)
+                continue
+            full.add(ticket.model_id)
+            is_moving = any(other.is_moving for other in self._residents.values())
+            if not (is_ready or is_moving or self._make_room_and_load(self._wanted[ticket])):
+                return
+
+    def _has_place(self, ticket: Ticket, resident: _Resident) -> bool:
+        num_running = self.turns.load_of(ticket.model_id)
+        return num_running + ticket.weight <= resident.engine.load.n_slots
+
+    def _grant(self, ticket: Ticket, resident: _Resident) -> None:
+        resident.used_at = time.monotonic()
+        self.turns.begin(ticket)
+        self._grants[ticket].set_result(resident.engine)
+
+    def _make_room_and_load(self, wanted: _Wanted) -> bool:
+        """Begin to load it, unless others must end first."""
+        spec = wanted.spec
+        victims = self._victims(wanted.num_bytes, spec.id)
+        if victims is None:
+            return False
+        engine = Engine(wanted.load, spec.name, self.metering.of(spec.id))
+        dead = self._residents.get(spec.id)
+        resident = dead or _Resident(spec, engine, wanted.num_bytes, time.monotonic())
+        for moving in (resident, *victims):
+            moving.is_moving = True
+        self._residents[spec.id] = resident
+        self._set_state(spec, LoadState.LOADING)
+        self._move(self._load(resident, victims))
+        return True
+
+    def _victims(self, num_bytes: int, model_id: str) -> list[_Resident] | None:
+        """Whom to unload, the longest unused first; None while one of them is in use.
+
+        A model that is larger than the whole budget is tried alone: llama.cpp says it better.
+        """
+        others = [r for r in self._residents.values() if r.spec.id != model_id]
+        free = budget_bytes(self._settings) - sum(r.num_bytes for r in others)
+        victims: list[_Resident] = []
+        idle_first = sorted(others, key=lambda r: (self.turns.load_of(r.spec.id) > 0, r.used_at))
+        while free < num_bytes and idle_first:
+            victims.append(idle_first.pop(0))
+            free += victims[-1].num_bytes
+        return None if any(self.turns.load_of(r.spec.id) for r in victims) else victims
+
+    # --- in and out of memory --------------------------------------------------------------------
+
+    async def _load(self, resident: _Resident, victims: list[_Resident]) -> None:
+        spec = resident.spec
+        try:
+            for victim in victims:
+                await self._unload(victim)
+            await resident.engine.start(lambda done: self._set_state(spec, LoadState.LOADING, done))
+        except AppError as error:
+            self._fail(resident, error)
+        except BaseException:
+            self._fail(resident, AppError("engine.load_failed", name=spec.name, reason="?"))
+            raise
+        else:
+            self._set_state(spec, LoadState.READY)
+        finally:
+            resident.is_moving = False
+            self._serve()
+
+    def _fail(self, resident: _Resident, error: AppError) -> None:
+        spec = resident.spec
+        self._residents.pop(spec.id, None)
+        self._set_state(spec, LoadState.FAILED, error=error)
+        for ticket in [t for t in self.turns.waiting if t.model_id == spec.id]:
+            self.turns.end(ticket)
+            if not self._grants[ticket].done():
+                self._grants[ticket].set_exception(error)
+
+    async def _unload(self, resident: _Resident) -> None:
+        resident.is_moving = True
+        await resident.engine.stop()
+        self._residents.pop(resident.spec.id, None)
+        self._set_state(resident.spec, LoadState.UNLOADED)
+
+    def _unload_when_idle(self, resident: _Resident) -> None:
+        if self._settings.idle_minutes and not self._is_closed:
+            idle_s = self._settings.idle_minutes * 60
+            asyncio.get_running_loop().call_later(idle_s, self._unload_idle, resident, idle_s)
+
+    def _unload_idle(self, resident: _Resident, idle_s: float) -> None:
+        is_used = time.monotonic() < resident.used_at + idle_s
+        is_there = self._residents.get(resident.spec.id) is resident and not resident.is_moving
+        if is_there and not (is_used or self._is_closed or self.turns.load_of(resident.spec.id)):
+            resident.is_moving = True
+            self._move(self._unload_and_serve(resident))
+
+    def _move(self, work: Coroutine[Any, Any, None]) -> None:
+        move = asyncio.create_task(work)
+        self._moves.add(move)
+        move.add_done_callback(self._moves.discard)
+
+    async def _unload_and_serve(self, resident: _Resident) -> None:
+        await self._unload(resident)
+        self._serve()
+
+    def _newest(self) -> _Resident | None:
+        ready = [r for r in self._residents.values() if not r.is_moving]
+        return max(ready, key=lambda resident: resident.used_at, default=None)
 
     def _set_state(
         self,
@@ -141,18 +331,3 @@ class EnginePool:
         error: AppError | None = None,
     ) -> None:
         self._states[spec.id] = ModelState(state, fraction, error, time.monotonic())
-
-    def _load_message(self, spec: ModelSpec) -> LoadModel:
-        settings = self._settings
-        return LoadModel(
-            path=str(spec.path),
-            n_ctx=settings.n_ctx,
-            n_slots=settings.n_slots,
-            n_batch=settings.n_batch,
-            n_threads=settings.n_threads or physical_cores(),
-            n_gpu_layers=settings.n_gpu_layers,
-            flash_attn=settings.flash_attn,
-            kv_type=settings.kv_type,
-            mmap=settings.mmap,
-            mlock=settings.mlock,
-        )

@@ -15,6 +15,7 @@ from typing import Any
 
 MAX_LOGIT_BIASES = 1024
 MAX_GRAMMAR_CHARS = 200_000
+MAX_LOGPROBS = 20
 
 
 class FinishReason(StrEnum):
@@ -42,6 +43,7 @@ class SamplingParams:
     ignore_eos: bool = False
     stop_token_ids: tuple[int, ...] = ()
     grammar: str = ""  # GBNF; "" = none
+    logprobs: int = -1  # likeliest alternatives to report with each token; -1 = report nothing
 
     def __post_init__(self) -> None:
         _check("max_tokens", self.max_tokens, 1, 1 << 24)
@@ -55,6 +57,7 @@ class SamplingParams:
         _check("penalty_last_n", self.penalty_last_n, 0, 1 << 16)
         if self.seed is not None:
             _check("seed", self.seed, 0, (1 << 32) - 1)
+        _check("logprobs", self.logprobs, -1, MAX_LOGPROBS)
         if len(self.logit_bias) > MAX_LOGIT_BIASES:
             raise ValueError(f"logit_bias: at most {MAX_LOGIT_BIASES} entries")
         for token_id, bias in self.logit_bias:
@@ -145,6 +148,15 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """How likely the model itself (before any sampling setting) found a token, and others."""
+
+    token_id: int
+    logprob: float
+    top: tuple[tuple[int, float], ...]  # the likeliest ids first
+
+
+@dataclass(frozen=True, slots=True)
 class SequenceOutput:
     """News of one request after a step."""
 
@@ -155,6 +167,7 @@ class SequenceOutput:
     finish_reason: FinishReason | None = None
     error: str = ""
     usage: Usage | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()  # of new_ids, when asked for
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,7 +184,7 @@ class ModelRunner:
                     sampler = Sampler(self.vocab, sequence.sampling, sequence.token_ids)
                     self._samplers[sequence.request_id] = sampler
                 ids, is_end = sampler.sample(self._context, index)
-                yield sequence.request_id, Sampled(ids, is_end)
+                yield sequence.request_id, Sampled(ids, is_end, logprobs=sampler.logprobs)
             except ValueError as error:
                 yield sequence.request_id, Sampled(error=str(error))
 

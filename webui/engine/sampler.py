@@ -15,7 +15,7 @@ import llama_cpp.llama_cpp as ll
 import numpy as np
 
 from webui.engine.grammar import Grammar, Matcher
-from webui.engine.request import SamplingParams
+from webui.engine.request import SamplingParams, TokenLogprob
 from webui.engine.vocab import Vocab
 
 CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
@@ -29,6 +29,8 @@ class Sampler:
         self._grammar = GrammarState(vocab, params.grammar) if params.grammar else None
         self._ends = frozenset(params.stop_token_ids)
         self._ignore_eos = params.ignore_eos
+        self._num_top = params.logprobs
+        self.logprobs: tuple[TokenLogprob, ...] = ()  # of the ids that sample() gave last
         self._chain = _chain(vocab, params)
         if params.penalty_last_n:
             for token_id in prompt_ids[-params.penalty_last_n :]:
@@ -36,27 +38,32 @@ class Sampler:
 
     def sample(self, context: Any, batch_index: int) -> tuple[tuple[int, ...], bool]:
         """(new ids, is_end) from the logits at `batch_index`: the sampled id, the forced ones."""
+        self.logprobs = ()
         if self._grammar is None:
             token_id = int(ll.llama_sampler_sample(self._chain, context, batch_index))
-            return self._finish_or((token_id,))
-        token_id = self._sample_with_grammar(self._grammar, context, batch_index)
+        else:
+            token_id = self._sample_with_grammar(self._grammar, context, batch_index)
         if self._is_end(token_id):
             return (), True
-        self._grammar.accept(token_id)
-        forced = self._grammar.forced_ids()
+        if self._num_top >= 0:
+            logits = _logits(context, batch_index, self._vocab.n_tokens)
+            self.logprobs = (_logprob(logits, token_id, self._num_top),)
+        return self._with_forced(self._grammar, token_id) if self._grammar else ((token_id,), False)
+
+    def _with_forced(self, grammar: "GrammarState", token_id: int) -> tuple[tuple[int, ...], bool]:
+        """`token_id` and what must follow it, unless the likelihood of every token is asked for."""
+        grammar.accept(token_id)
+        forced = grammar.forced_ids() if self._num_top < 0 else ()
         for forced_id in (token_id, *forced):
             ll.llama_sampler_accept(self._chain, forced_id)
         for forced_id in forced:
-            self._grammar.accept(forced_id)
-        return (token_id, *forced), self._grammar.must_end
+            grammar.accept(forced_id)
+        return (token_id, *forced), grammar.must_end
 
     def close(self) -> None:
         ll.llama_sampler_free(self._chain)
         if self._grammar:
             self._grammar.close()
-
-    def _finish_or(self, ids: tuple[int, ...]) -> tuple[tuple[int, ...], bool]:
-        return ((), True) if self._is_end(ids[0]) else (ids, False)
 
     def _is_end(self, token_id: int) -> bool:
         if token_id in self._ends:
@@ -155,6 +162,15 @@ def _chain(vocab: Vocab, params: SamplingParams) -> Any:
 def _logits(context: Any, index: int, n_tokens: int) -> np.ndarray:
     pointer = ll.llama_get_logits_ith(context, index)
     return np.ctypeslib.as_array(pointer, shape=(n_tokens,))
+
+
+def _logprob(logits: np.ndarray, token_id: int, num_top: int) -> TokenLogprob:
+    """Of `token_id` and of the `num_top` likeliest, from the softmax over all logits."""
+    shifted = logits.astype(np.float64) - logits.max()
+    all_logprobs = shifted - np.log(np.exp(shifted).sum())
+    likeliest = np.argsort(-all_logprobs)[:num_top].tolist() if num_top else []
+    top = tuple((i, float(all_logprobs[i])) for i in likeliest)
+    return TokenLogprob(token_id, float(all_logprobs[token_id]), top)
 
 
 def _apply(logits: np.ndarray, apply: Callable[[Any], None]) -> int:

@@ -9,11 +9,11 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as Ids
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from webui.engine.pace import Pace
 from webui.engine.prefix_cache import MemoryOperation, PrefixCache, Trim
-from webui.engine.request import FinishReason, SequenceOutput
+from webui.engine.request import FinishReason, SequenceOutput, TokenLogprob
 from webui.engine.sequence import Sequence
 
 MIN_SHARED_PREFIX = 32  # tokens; a shorter one is not worth waiting for
@@ -52,6 +52,7 @@ class Sampled:
     token_ids: tuple[int, ...] = ()
     is_end: bool = False  # end of generation was sampled (it is not among token_ids)
     error: str = ""  # this sequence alone failed
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 class Scheduler:
@@ -197,11 +198,13 @@ class Scheduler:
         room = sequence.sampling.max_tokens - sequence.num_completion_tokens
         new_ids = sampled.token_ids[:room]
         sequence.token_ids.extend(new_ids)
+        output = SequenceOutput(sequence.request_id, new_ids, sequence.num_prompt_tokens, -1)
         if sampled.is_end and len(new_ids) == len(sampled.token_ids):
-            return self._finish(sequence, FinishReason.STOP, new_ids)
-        if sequence.num_completion_tokens >= sequence.sampling.max_tokens:
-            return self._finish(sequence, FinishReason.LENGTH, new_ids)
-        return SequenceOutput(sequence.request_id, new_ids, sequence.num_prompt_tokens, -1)
+            output = self._finish(sequence, FinishReason.STOP, new_ids)
+        elif sequence.num_completion_tokens >= sequence.sampling.max_tokens:
+            output = self._finish(sequence, FinishReason.LENGTH, new_ids)
+        logprobs = sampled.logprobs[: len(new_ids)]
+        return replace(output, logprobs=logprobs) if logprobs else output
 
     def _finish(
         self,

@@ -3,7 +3,6 @@
 Knows conversations, models and prompts; knows nothing about Gradio or HTTP.
 """
 
-import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Mapping
@@ -13,18 +12,18 @@ from typing import Any
 
 from webui.catalog import ModelSpec
 from webui.engine.client import Delta, Engine, Progress
-from webui.engine.pool import EnginePool
+from webui.engine.pool import EnginePool, Waiting
 from webui.engine.request import SamplingParams
 from webui.errors import AppError
+from webui.prompts import ReasoningParser
 from webui.storage import Conversation, Message, Role, Status, Storage
 from webui.strings import Language
 from webui.tasks.context import ContextUsage, fit_history
-from webui.tasks.formats import format_of
+from webui.tasks.formats import Formats
 from webui.tasks.titles import title_from
 
 UPDATE_S = 0.1  # at most ten updates a second
 SAVE_S = 1.0  # what a crash of the whole app may lose
-HEARTBEAT_S = 0.5
 
 
 class SamplingError(AppError):
@@ -63,6 +62,7 @@ class Chat:
     def __init__(self, storage: Storage, pool: EnginePool) -> None:
         self._storage = storage
         self._pool = pool
+        self._formats = Formats()
 
     def send(self, owner: str, conversation_id: str, text: str) -> Message:
         """Append the user's message after what is shown. Raises NotFoundError."""
@@ -87,7 +87,7 @@ class Chat:
     ) -> AsyncGenerator[ReplyUpdate, None]:
         """Answer the last user message; a new version when it has an answer already.
 
-        Yields at once, at most every UPDATE_S and at least every HEARTBEAT_S. Closing the
+        Yields at once, at most every UPDATE_S and at least every half second. Closing the
         generator, or cancelling its task, stops the answer; what was written is saved. Errors
         that a user can understand come as a last update with state ERROR, never as exceptions.
         """
@@ -98,13 +98,13 @@ class Chat:
         draft = self._begin(conversation, path[-1])
         try:
             yield draft.current()
-            sampling = sampling_of(conversation.sampling)
-            async with contextlib.aclosing(self._loaded(draft)) as loading:
-                async for state in loading:
-                    if isinstance(state, ReplyUpdate):
-                        yield state
+            async with contextlib.aclosing(self._pool.leased(draft.model_id, owner)) as states:
+                async for state in states:
+                    if isinstance(state, Waiting):
+                        yield draft.wait(state)
                         continue
-                    prompt = self._prompt(state, conversation, path, sampling)
+                    model = LoadedModel(state, self._pool.spec(draft.model_id))
+                    prompt = self._prompt(model, conversation, path)
                     async with contextlib.aclosing(_stream(state, prompt, draft)) as updates:
                         async for update in updates:
                             yield update
@@ -123,9 +123,8 @@ class Chat:
         path = self._storage.path(owner, conversation_id)
         if engine is None or not engine.is_alive or not path:
             return None
-        sampling = sampling_of(conversation.sampling)
         model = LoadedModel(engine, self._pool.spec(self._pool.current_id))
-        return self._prompt(model, conversation, path, sampling).usage
+        return self._prompt(model, conversation, path).usage
 
     def _begin(self, conversation: Conversation, question: Message) -> "_Draft":
         """An empty answer to `question`, saved at once so that nothing is lost from here on."""
@@ -142,39 +141,32 @@ class Chat:
         )
         return _Draft(self._storage, conversation.owner, answer)
 
-    async def _loaded(self, draft: "_Draft") -> AsyncGenerator["ReplyUpdate | LoadedModel", None]:
-        """LOADING updates until the draft's model is there, then the model; released at the end."""
-        model_id = draft.model_id
-        acquire = asyncio.create_task(self._pool.acquire(model_id))
-        try:
-            while not (await asyncio.wait({acquire}, timeout=HEARTBEAT_S))[0]:
-                fraction = self._pool.state(model_id).fraction
-                yield draft.update(ReplyState.LOADING, load_fraction=fraction)
-            yield LoadedModel(acquire.result(), self._pool.spec(model_id))
-        finally:
-            acquire.cancel()
-            if acquire.done() and not acquire.cancelled() and not acquire.exception():
-                self._pool.release()
-
     def _prompt(
         self,
         model: "LoadedModel",
         conversation: Conversation,
         path: list[Message],
-        sampling: SamplingParams,
     ) -> "Prompt":
+        """What the model reads. Raises PromptTooLongError, SamplingError, TemplateError, …"""
         engine = model.engine
         assert engine.ready and engine.tokenizer, "an acquired engine is loaded"
-        prompt_format = format_of(model.spec, engine.tokenizer)
+        answer_format = self._formats.choice(model.spec, engine.tokenizer).format
+        settings = conversation.sampling
+        thinking = settings.get("thinking")
+        stops = answer_format.stop_strings(thinking)
+        sampling = sampling_of({**answer_format.sampling, **settings})
         fitted = fit_history(
             engine.tokenizer,
-            prompt_format.render,
+            lambda messages: answer_format.render(
+                messages, thinking=thinking, variables=settings.get("variables")
+            ),
             engine.ready.n_ctx,
             conversation.system_prompt,
             path,
-            replace(sampling, stop_token_ids=engine.tokenizer.stop_token_ids(prompt_format.stops)),
+            replace(sampling, stop_token_ids=engine.tokenizer.stop_token_ids(stops)),
         )
-        return Prompt(fitted.token_ids, fitted.sampling, prompt_format.stops, fitted.usage)
+        parser = answer_format.reasoning_parser(fitted.rendered)
+        return Prompt(fitted.token_ids, fitted.sampling, stops, fitted.usage, parser)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +183,7 @@ class Prompt:
     sampling: SamplingParams
     stops: tuple[str, ...]
     usage: ContextUsage
+    parser: ReasoningParser  # tells reasoning and answer apart
 
 
 def _to_last_question(path: list[Message]) -> list[Message]:
@@ -200,12 +193,12 @@ def _to_last_question(path: list[Message]) -> list[Message]:
 
 
 async def _stream(
-    model: LoadedModel, prompt: Prompt, draft: "_Draft"
+    engine: Engine, prompt: Prompt, draft: "_Draft"
 ) -> AsyncGenerator[ReplyUpdate, None]:
     """The answer to `prompt`, as updates."""
     draft.begin(prompt)
     shown_at = 0.0
-    events = model.engine.generate(prompt.token_ids, prompt.sampling, prompt.stops)
+    events = engine.generate(prompt.token_ids, prompt.sampling, prompt.stops)
     async with contextlib.aclosing(events):
         async for event in events:
             draft.take(event)
@@ -228,12 +221,14 @@ class _Draft:
         self._num_tokens = 0
         self._update = ReplyUpdate(message.id, ReplyState.LOADING)
         self._saved = False
+        self._parser: ReasoningParser | None = None
 
     @property
     def is_over(self) -> bool:
         return self._update.state in (ReplyState.DONE, ReplyState.ERROR)
 
     def begin(self, prompt: Prompt) -> None:
+        self._parser = prompt.parser
         self._update = replace(
             self._update,
             state=ReplyState.QUEUED,
@@ -244,6 +239,13 @@ class _Draft:
     def update(self, state: ReplyState, **changes: Any) -> ReplyUpdate:
         self._update = replace(self._update, state=state, **changes)
         return self.current()
+
+    def wait(self, waiting: Waiting) -> ReplyUpdate:
+        """Others come first, or the model is being loaded."""
+        state = ReplyState.LOADING if waiting.is_loading else ReplyState.QUEUED
+        return self.update(
+            state, load_fraction=waiting.load_fraction, num_waiting_ahead=waiting.num_ahead
+        )
 
     def current(self) -> ReplyUpdate:
         return replace(self._update, elapsed_s=time.perf_counter() - self._started_at)
@@ -282,7 +284,12 @@ class _Draft:
     def _take_delta(self, delta: Delta) -> None:
         self._first_at = self._first_at or time.perf_counter()
         self._num_tokens += len(delta.token_ids)
-        self.update(ReplyState.WRITING, text=(self._update.text + delta.text).lstrip())
+        text, reasoning = self._separate(delta)
+        self.update(
+            ReplyState.WRITING,
+            text=(self._update.text + text).lstrip(),
+            reasoning=(self._update.reasoning + reasoning).lstrip(),
+        )
         if delta.finish_reason and delta.usage:
             stats = {
                 "finish_reason": str(delta.finish_reason),
@@ -294,6 +301,15 @@ class _Draft:
             }
             self.update(ReplyState.DONE, stats=self._stats(stats))
             self._save(Status.COMPLETE)
+
+    def _separate(self, delta: Delta) -> tuple[str, str]:
+        """(answer, reasoning) that this delta adds."""
+        assert self._parser is not None, "begin() comes first"
+        text, reasoning = self._parser.feed(delta.text)
+        if delta.finish_reason:
+            last_text, last_reasoning = self._parser.flush()
+            return text + last_text, reasoning + last_reasoning
+        return text, reasoning
 
     def _stats(self, from_engine: Mapping[str, Any]) -> dict[str, Any]:
         """What is shown under the answer; times as the user lived them, in seconds."""

@@ -31,7 +31,7 @@ class ContextUsage:
 @dataclass(frozen=True, slots=True)
 class FittedPrompt:
     token_ids: tuple[int, ...]
-    text: str  # exactly what the model reads
+    rendered: RenderedPrompt  # exactly what the model reads
     sampling: SamplingParams
     usage: ContextUsage
 
@@ -73,7 +73,7 @@ def fit_history(
         raise PromptTooLongError(len(ids), n_ctx)
     usage = ContextUsage(len(ids), n_ctx, len(turns), first)
     fitted = replace(sampling, max_tokens=min(sampling.max_tokens, n_ctx - len(ids)))
-    return FittedPrompt(tuple(ids), rendered.text, fitted, usage)
+    return FittedPrompt(tuple(ids), rendered, fitted, usage)
 
 
 def _turns(path: Sequence[Message]) -> list[Turn]:

@@ -1,45 +1,33 @@
-"""How to talk to a model: its chat template and what ends an answer."""
+"""Which prompt format each model gets; chosen once per model and user's choice."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 
 from webui.catalog import ModelSpec
 from webui.engine.tokenizer import Tokenizer
-from webui.prompts import ChatTemplate, RenderedPrompt, TemplateRefusedError
-
-CHATML = (
-    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
-    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
-CHATML_STOPS = ("<|im_end|>",)
+from webui.prompts import Choice, ModelFacts, builtin_families, choose_family
 
 
-@dataclass(frozen=True, slots=True)
-class PromptFormat:
-    template: ChatTemplate
-    stops: tuple[str, ...] = ()
+class Formats:
+    """Remembers choices: compiling a stranger's template takes up to a second."""
 
-    def render(self, messages: Sequence[Mapping[str, str]]) -> RenderedPrompt:
-        """The prompt. A template that refuses a system message gets it in the first user turn.
+    def __init__(self) -> None:
+        self._choices: dict[tuple[Path, str, str, str], Choice] = {}
 
-        Raises TemplateError.
+    def choice(self, spec: ModelSpec, tokenizer: Tokenizer, user_family: str = "") -> Choice:
+        """How to speak to `spec`, whose vocabulary is `tokenizer`'s.
+
+        Raises TemplateError, UnknownFamilyError.
         """
-        try:
-            return self.template.render(messages)
-        except TemplateRefusedError:
-            if len(messages) < 2 or messages[0]["role"] != "system":
-                raise
-            system, first, *rest = messages
-            merged = {"role": "user", "content": f"{system['content']}\n\n{first['content']}"}
-            return self.template.render([merged, *rest])
-
-
-def format_of(spec: ModelSpec, tokenizer: Tokenizer) -> PromptFormat:
-    """The file's own template, or ChatML where it has none. Raises TemplateError."""
-    template = ChatTemplate(
-        spec.chat_template or CHATML,
-        name=spec.name,
-        bos_token=tokenizer.bos_text,
-        eos_token=tokenizer.eos_text,
-    )
-    return PromptFormat(template, () if spec.chat_template else CHATML_STOPS)
+        key = (spec.path, spec.chat_template, spec.family, user_family)
+        if key not in self._choices:
+            facts = ModelFacts(
+                name=spec.name,
+                architecture=spec.architecture,
+                chat_template=spec.chat_template,
+                bos_token=tokenizer.bos_text,
+                eos_token=tokenizer.eos_text,
+            )
+            self._choices[key] = choose_family(
+                builtin_families(), facts, explicit=spec.family, user=user_family
+            )
+        return self._choices[key]

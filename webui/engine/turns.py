@@ -1,0 +1,90 @@
+"""Turns: whose request is next, and who has to wait. Pure bookkeeping; knows no engines.
+
+Fair between people, not between requests: next is whoever has the fewest requests running, and of
+those the one who has waited longest. One person's hundred requests therefore stand behind
+another's first, and nobody starves: whoever has nothing running is only behind earlier ones.
+"""
+
+import math
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
+
+from webui.errors import AppError
+
+NUM_REMEMBERED = 32  # finished requests, for the estimate of how long others will wait
+MAX_RETRY_S = 600
+
+
+class TooBusyError(AppError):
+    """Too many are waiting already. `retry_after_s`: when it is worth asking again."""
+
+    def __init__(self, key: str, retry_after_s: int, **values: object) -> None:
+        super().__init__(key, seconds=retry_after_s, **values)
+        self.retry_after_s = retry_after_s
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """One request's place. `weight`: how many sequences it computes at once."""
+
+    model_id: str
+    owner: str
+    weight: int = 1
+    arrived_at: float = field(default_factory=time.monotonic)
+    began_at: float = 0.0
+
+
+class Turns:
+    def __init__(self, max_waiting: int, max_waiting_per_owner: int) -> None:
+        self.waiting: list[Ticket] = []  # in order of arrival
+        self.running: set[Ticket] = set()
+        self._max_waiting = max_waiting
+        self._max_waiting_per_owner = max_waiting_per_owner
+        self._durations: deque[float] = deque(maxlen=NUM_REMEMBERED)
+
+    def add(self, ticket: Ticket) -> None:
+        """Queue it. Raises TooBusyError."""
+        num_own = sum(other.owner == ticket.owner for other in self.waiting)
+        if num_own >= self._max_waiting_per_owner:
+            raise TooBusyError("serving.too_many_of_yours", self._retry_after_s(), limit=num_own)
+        if len(self.waiting) >= self._max_waiting:
+            raise TooBusyError("serving.too_busy", self._retry_after_s(), limit=len(self.waiting))
+        self.waiting.append(ticket)
+
+    def begin(self, ticket: Ticket) -> None:
+        self.waiting.remove(ticket)
+        self.running.add(ticket)
+        ticket.began_at = time.monotonic()
+
+    def end(self, ticket: Ticket) -> None:
+        """It has finished, or nobody wants it any more."""
+        if ticket in self.running:
+            self.running.remove(ticket)
+            self._durations.append(time.monotonic() - ticket.began_at)
+        elif ticket in self.waiting:
+            self.waiting.remove(ticket)
+
+    def in_turn(self) -> list[Ticket]:
+        """Those who wait, the next one first."""
+        num_before = Counter(ticket.owner for ticket in self.running)
+        ranked: list[tuple[int, int, Ticket]] = []
+        for ticket in self.waiting:
+            ranked.append((num_before[ticket.owner], len(ranked), ticket))
+            num_before[ticket.owner] += 1
+        return [ticket for _, _, ticket in sorted(ranked, key=lambda entry: entry[:2])]
+
+    def num_ahead(self, ticket: Ticket) -> int:
+        """How many will be served before it."""
+        order = self.in_turn()
+        return order.index(ticket) if ticket in order else 0
+
+    def load_of(self, model_id: str) -> int:
+        """Sequences that run on this model now."""
+        return sum(ticket.weight for ticket in self.running if ticket.model_id == model_id)
+
+    def _retry_after_s(self) -> int:
+        """Guess from the last requests: how long until the queue has moved on."""
+        typical = sorted(self._durations)[len(self._durations) // 2] if self._durations else 1.0
+        rounds = len(self.waiting) / max(1, len(self.running))
+        return max(1, min(MAX_RETRY_S, math.ceil(typical * rounds)))
