@@ -1,0 +1,79 @@
+"""How right and how fast PDFs are read: every `*.pdf` of a folder against its `*.truth.json`.
+
+    python -m tests.bench.pdf --dir DIR
+
+The truth of `maker_font_variant.pdf` is `maker_font_variant.truth.json` or `variant.truth.json`,
+a list of paragraphs in reading order. CER = edit distance / length of the truth, NFKC applied,
+once without white space and once with every run of it as one space. One JSON line last.
+"""
+
+import argparse
+import json
+import re
+import statistics
+import time
+import unicodedata
+from pathlib import Path
+
+from rapidfuzz.distance import Levenshtein
+
+from webui.documents.loader import load
+from webui.documents.pages import whole_text
+from webui.errors import AppError
+
+
+def main(directory: Path) -> dict[str, object]:
+    tight, spaced, seconds, num_pages = [], [], 0.0, 0
+    worst, failed = ("", 0.0), []
+    for path in sorted(directory.glob("*.pdf")):
+        truth = truth_of(path)
+        if truth is None:
+            continue
+        start = time.perf_counter()
+        try:
+            pages = load(path, path.name)
+        except AppError as error:
+            print(f"{path.name:40} {error}")
+            failed.append(path.name)
+            continue
+        seconds += time.perf_counter() - start
+        num_pages += len(pages)
+        text = whole_text(pages)
+        tight.append(cer(text, truth, spaces=False))
+        spaced.append(cer(text, truth, spaces=True))
+        worst = max(worst, (path.name, tight[-1]), key=lambda item: item[1])
+        print(f"{path.name:40} CER {tight[-1]:.4f}  with spaces {spaced[-1]:.4f}")
+    return {
+        "files": len(tight),
+        "failed": failed,
+        "mean_cer": round(statistics.mean(tight), 4),
+        "mean_cer_with_spaces": round(statistics.mean(spaced), 4),
+        "worst_cer": round(worst[1], 4),
+        "worst_file": worst[0],
+        "pages_per_s": round(num_pages / seconds, 1),
+    }
+
+
+def truth_of(path: Path) -> str | None:
+    variant = path.stem.rpartition("_")[2]
+    for name in (f"{path.stem}.truth.json", f"{variant}.truth.json"):
+        file = path.with_name(name)
+        if file.exists():
+            paragraphs = json.loads(file.read_text(encoding="utf-8"))
+            return paragraphs if isinstance(paragraphs, str) else "\n".join(paragraphs)
+    return None
+
+
+def cer(text: str, truth: str, *, spaces: bool) -> float:
+    a, b = normal(text, spaces), normal(truth, spaces)
+    return Levenshtein.distance(a, b) / max(len(b), 1)
+
+
+def normal(text: str, spaces: bool) -> str:
+    return re.sub(r"\s+", " " if spaces else "", unicodedata.normalize("NFKC", text)).strip()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--dir", type=Path, required=True)
+    print(json.dumps(main(parser.parse_args().dir)))

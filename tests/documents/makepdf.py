@@ -1,0 +1,112 @@
+"""Small PDFs, written by hand: any encoding, vertical text, furigana, running heads, and bombs.
+
+Knows nothing about how they are read.
+"""
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+A4 = (595, 842)
+Codec = Callable[[str], bytes]
+Piece = tuple[float, float, float, str]  # x, y from the bottom left, size, text
+
+_DESCENDANT = (
+    b"<</Type/Font/Subtype/CIDFontType0/BaseFont/Ryumin-Light/CIDSystemInfo<</Registry(Adobe)"
+    b"/Ordering(Japan1)/Supplement 2>>/DW 1000/FontDescriptor 5 0 R>>"
+)
+_DESCRIPTOR = (
+    b"<</Type/FontDescriptor/FontName/Ryumin-Light/Flags 39/FontBBox[-150 -147 1100 853]"
+    b"/MissingWidth 1000/StemV 93/StemH 31/ItalicAngle 0/CapHeight 709/XHeight 450/Ascent 723"
+    b"/Descent -241>>"
+)
+
+
+def jis(text: str) -> bytes:
+    """JIS X 0208 codes, for the CMaps H and V."""
+    return bytes(byte & 0x7F for byte in text.encode("euc_jp"))
+
+
+CODECS: Mapping[str, Codec] = {
+    "90ms-RKSJ-H": lambda text: text.encode("cp932"),
+    "90msp-RKSJ-H": lambda text: text.encode("cp932"),
+    "90pv-RKSJ-H": lambda text: text.encode("cp932"),
+    "EUC-H": lambda text: text.encode("euc_jp"),
+    "H": jis,
+    "UniJIS-UCS2-H": lambda text: text.encode("utf-16-be"),
+    "UniJIS-UCS2-V": lambda text: text.encode("utf-16-be"),
+    "UniJIS-UTF16-H": lambda text: text.encode("utf-16-be"),
+    "UniJIS2004-UTF16-H": lambda text: text.encode("utf-16-be"),
+    "UniJIS-UTF8-H": lambda text: text.encode(),
+}
+
+
+def file_of(objects: Mapping[int, bytes], trailer: bytes = b"") -> bytes:
+    """A PDF file of numbered objects; object 1 is the catalog."""
+    out = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n"
+    offsets = {}
+    for number in sorted(objects):
+        offsets[number] = len(out)
+        out += b"%d 0 obj\n" % number + objects[number] + b"\nendobj\n"
+    size = max(objects) + 1
+    table = b"".join(
+        b"%010d 00000 n \n" % offsets[number] if number in offsets else b"0000000000 00000 f \n"
+        for number in range(1, size)
+    )
+    head = b"xref\n0 %d\n0000000000 65535 f \n" % size
+    tail = b"trailer<</Size %d/Root 1 0 R%s>>\nstartxref\n%d\n%%%%EOF" % (size, trailer, len(out))
+    return out + head + table + tail
+
+
+def stream(data: bytes, filters: bytes = b"/FlateDecode") -> bytes:
+    """A stream object of data that is already packed."""
+    return b"<</Length %d/Filter %s>>stream\n" % (len(data), filters) + data + b"\nendstream"
+
+
+def pdf(pages: Sequence[Sequence[Piece]], encoding: str = "UniJIS-UCS2-H") -> bytes:
+    """A PDF with text at given places, in a Japanese font that is not embedded."""
+    encode, name = CODECS[encoding], encoding.encode()
+    objects = {
+        3: b"<</Type/Font/Subtype/Type0/BaseFont/Ryumin-Light-%s/Encoding/%s" % (name, name)
+        + b"/DescendantFonts[4 0 R]>>",
+        4: _DESCENDANT,
+        5: _DESCRIPTOR,
+    }
+    kids = []
+    for index, pieces in enumerate(pages):
+        number = 6 + 2 * index
+        content = b"".join(
+            b"BT /F1 %g Tf 1 0 0 1 %g %g Tm <%s> Tj ET\n"
+            % (size, x, y, encode(text).hex().encode())
+            for x, y, size, text in pieces
+        )
+        objects[number] = stream(zlib.compress(content))
+        objects[number + 1] = (
+            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 %d %d]/Resources<</Font<</F1 3 0 R>>>>"
+            b"/Contents %d 0 R>>" % (*A4, number)
+        )
+        kids.append(b"%d 0 R" % (number + 1))
+    objects[1] = b"<</Type/Catalog/Pages 2 0 R>>"
+    objects[2] = b"<</Type/Pages/Count %d/Kids[%s]>>" % (len(kids), b" ".join(kids))
+    return file_of(objects)
+
+
+def set_lines(
+    lines: Sequence[str], *, x: float = 60, top: float = 780, size: float = 10.5
+) -> list[Piece]:
+    """Lines below each other."""
+    return [(x, top - 16 * index, size, line) for index, line in enumerate(lines)]
+
+
+def columns(lines: Sequence[str], *, size: float = 10.5) -> list[Piece]:
+    """Vertical lines, from right to left; use an encoding that ends in V."""
+    return [(500 - 18 * index, 780, size, line) for index, line in enumerate(lines)]
+
+
+def wrapped(text: str, num_chars: int = 40) -> list[str]:
+    return [text[start : start + num_chars] for start in range(0, len(text), num_chars)]
+
+
+def write(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path

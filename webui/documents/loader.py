@@ -1,0 +1,221 @@
+"""A file → pages of repaired text. Knows nothing about chunks, the database or the pipe.
+
+What a file is, is decided by its content; the name only tells Markdown from text. Runs in the
+document worker, whose limits in time and memory are the last word on hostile files.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+
+from webui.documents.characters import is_garbled, repaired_text
+from webui.documents.errors import DocumentError, PasswordNeededError
+from webui.documents.layout import lines_of
+from webui.documents.pages import Page, PageProblem
+from webui.documents.pdfium_reader import PdfiumFile, UnreadableError, WrongPasswordError
+from webui.documents.pypdf_reader import PypdfFile
+from webui.documents.repair import PageLines, page_of_text, repaired_pages
+from webui.documents.text_formats import (
+    MAX_TEXT_BYTES,
+    html_text,
+    is_word,
+    plain_text,
+    word_text,
+)
+
+log = logging.getLogger(__name__)
+
+MAX_FILE_BYTES = 1_000_000_000
+MAX_PAGES = 20_000
+_MAX_FAILED_PAGES = 50  # in a row
+
+
+class Kind(StrEnum):
+    PDF = "pdf"
+    WORD = "docx"
+    HTML = "html"
+    MARKDOWN = "md"
+    TEXT = "txt"
+
+
+class Reader(StrEnum):
+    """Which PDF reader goes first."""
+
+    PDFIUM = "pdfium"
+    PYPDF = "pypdf"  # after pdfium has taken its process with it
+
+
+Progress = Callable[[int, int, int], None]  # pages done, pages in all, characters so far
+
+
+def kind_of(path: Path, name: str = "") -> Kind:
+    """What the file is. Raises DocumentError when it is nothing that can be read."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if not head.strip(b"\x00 \t\r\n"):
+        raise DocumentError("documents.empty")
+    if size > MAX_FILE_BYTES:
+        raise DocumentError("documents.too_large", limit_mb=MAX_FILE_BYTES // 1_000_000)
+    if b"%PDF-" in head[:1024]:
+        return Kind.PDF
+    if head.startswith(b"PK") and is_word(path):
+        return Kind.WORD
+    if head.startswith(b"\xd0\xcf\x11\xe0"):
+        raise DocumentError("documents.old_office")
+    if head.startswith(
+        (b"PK", b"MZ", b"\x7fELF", b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"\x1f\x8b")
+    ):
+        raise DocumentError("documents.unsupported")
+    if size > MAX_TEXT_BYTES:
+        raise DocumentError("documents.too_large", limit_mb=MAX_TEXT_BYTES // 1_000_000)
+    return _text_kind(head, (name or path.name).lower())
+
+
+def _text_kind(head: bytes, name: str) -> Kind:
+    start = head.replace(b"\x00", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")[:200].lower()
+    if start.startswith((b"<!doctype html", b"<html")) or name.endswith((".html", ".htm")):
+        return Kind.HTML
+    return Kind.MARKDOWN if name.endswith((".md", ".markdown")) else Kind.TEXT
+
+
+def load(
+    path: Path,
+    name: str = "",
+    *,
+    password: str = "",
+    reader: Reader = Reader.PDFIUM,
+    on_progress: Progress = lambda done, total, num_chars: None,
+) -> list[Page]:
+    """All pages of the file, with the problems of those that cannot be used.
+
+    Raises DocumentError when nothing of it can be read, PasswordNeededError when it is encrypted.
+    """
+    kind = kind_of(path, name)
+    if kind is not Kind.PDF:
+        text = _text_of(path, kind)
+        on_progress(1, 1, len(text))
+        return [Page(number=1, text=text)]
+    with _open_pdf(path, password, reader) as pdf:
+        return pdf.pages(on_progress)
+
+
+def _text_of(path: Path, kind: Kind) -> str:
+    match kind:
+        case Kind.WORD:
+            text = word_text(path)
+        case Kind.HTML:
+            text = html_text(path.read_bytes())
+        case _:
+            text = plain_text(path.read_bytes())
+    if not text.strip():
+        raise DocumentError("documents.empty")
+    return text
+
+
+# --- PDF -----------------------------------------------------------------------------------------
+
+
+class _Pdf:
+    """A PDF that is read by one reader, with the other at hand for pages it cannot read."""
+
+    def __init__(self, path: Path, password: str, first: PdfiumFile | PypdfFile) -> None:
+        self._path = path
+        self._password = password
+        self._first = first
+        self._second: PypdfFile | None = None
+        self._has_second = isinstance(first, PdfiumFile)
+
+    def close(self) -> None:
+        self._first.close()
+        if self._second:
+            self._second.close()
+
+    def pages(self, on_progress: Progress) -> list[Page]:
+        found: list[PageLines] = []
+        num_chars = num_failed = 0
+        for number in range(1, self._first.num_pages + 1):
+            page = self._page(number)
+            found.append(page)
+            num_chars += sum(len(line.text) for line in page.lines)
+            num_failed = num_failed + 1 if page.problem is PageProblem.FAILED else 0
+            if num_failed >= _MAX_FAILED_PAGES:
+                raise DocumentError("documents.damaged")
+            on_progress(number, self._first.num_pages, num_chars)
+        if all(page.problem is PageProblem.FAILED for page in found):
+            raise DocumentError("documents.damaged")
+        return repaired_pages(found)
+
+    def _page(self, number: int) -> PageLines:
+        page = _read(self._first, number)
+        if page.problem and page.problem is not PageProblem.NO_TEXT and (other := self._other()):
+            second = _read(other, number)
+            if not second.problem:
+                return replace(
+                    second, width=page.width or second.width, height=page.height or second.height
+                )
+        return page
+
+    def _other(self) -> PypdfFile | None:
+        if self._has_second and self._second is None:
+            try:
+                self._second = PypdfFile(self._path, self._password)
+            except (UnreadableError, WrongPasswordError) as error:
+                log.info("the second reader cannot open it: %s", error)
+                self._has_second = False
+        return self._second
+
+
+def _read(file: PdfiumFile | PypdfFile, number: int) -> PageLines:
+    try:
+        if isinstance(file, PypdfFile):
+            raw, width, height = file.text(number)
+            page = replace(page_of_text(number, repaired_text(raw)), width=width, height=height)
+        else:
+            glyphs, width, height = file.glyphs(number)
+            raw = "".join(glyph.char for glyph in glyphs)
+            page = PageLines(number, lines_of(glyphs), width, height)
+    except UnreadableError as error:
+        log.info("page %d: %s", number, error)
+        return PageLines(number, problem=PageProblem.FAILED)
+    if not raw.strip():
+        return replace(page, lines=[], problem=PageProblem.NO_TEXT)
+    if is_garbled(raw):
+        return replace(page, lines=[], problem=PageProblem.GARBLED)
+    return page
+
+
+@contextmanager
+def _open_pdf(path: Path, password: str, reader: Reader) -> Iterator[_Pdf]:
+    try:
+        pdf = _Pdf(path, password, _first_reader(path, password, reader))
+    except WrongPasswordError as error:
+        raise PasswordNeededError(was_given=bool(password)) from error
+    except UnreadableError as error:
+        raise DocumentError("documents.damaged") from error
+    try:
+        yield pdf
+    finally:
+        pdf.close()
+
+
+def _first_reader(path: Path, password: str, reader: Reader) -> PdfiumFile | PypdfFile:
+    file: PdfiumFile | PypdfFile
+    if reader is Reader.PYPDF:
+        file = PypdfFile(path, password)
+    else:
+        try:
+            file = PdfiumFile(path, password)
+        except UnreadableError as error:
+            log.info("pdfium cannot open it: %s", error)
+            file = PypdfFile(path, password)
+    if file.num_pages > MAX_PAGES:
+        file.close()
+        raise DocumentError("documents.too_many_pages", num_pages=file.num_pages, limit=MAX_PAGES)
+    if file.num_pages == 0:
+        file.close()
+        raise DocumentError("documents.damaged")
+    return file

@@ -1,0 +1,124 @@
+"""The values of a read document: Page, Sentence, Chunk. Know nothing about files or databases.
+
+Every offset counts characters of one page's repaired text, so a span can be followed from a
+citation back to the place on the paper.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom in points from the top left
+
+
+class PageProblem(StrEnum):
+    """Why a page has no usable text; it is named to the user and never indexed."""
+
+    NONE = ""
+    NO_TEXT = "no_text"  # a picture: needs character recognition
+    GARBLED = "garbled"  # the text layer cannot be read: needs character recognition
+    FAILED = "failed"  # the page is damaged
+
+
+@dataclass(frozen=True, slots=True)
+class TextRun:
+    """A piece of one printed line: where its characters stand on the paper.
+
+    `edges` has one pair (begin, end) for each character, along the line, in points.
+    """
+
+    start: int  # the first character's offset in the page's text
+    is_vertical: bool
+    near: float  # the line's extent across: top and bottom, or left and right when vertical
+    far: float
+    edges: tuple[float, ...]
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.edges) // 2
+
+    def box(self, start: int, end: int) -> Box | None:
+        """Around its characters from `start` to `end`; None when there are none of them here."""
+        first, last = max(start, self.start) - self.start, min(end, self.end) - self.start
+        if first >= last:
+            return None
+        part = self.edges[2 * first : 2 * last]
+        if self.is_vertical:
+            return (self.near, min(part), self.far, max(part))
+        return (min(part), self.near, max(part), self.far)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page's text, repaired. `number` counts from 1 and is what a citation shows."""
+
+    number: int
+    text: str  # one paragraph per line
+    runs: tuple[TextRun, ...] = ()  # empty where the format or the reader knows no places
+    width: float = 0.0  # points, as shown
+    height: float = 0.0
+    continues: bool = False  # the last paragraph goes on on the next page
+    problem: PageProblem = PageProblem.NONE
+
+    def boxes(self, start: int, end: int) -> list[Box]:
+        """Where the characters from `start` to `end` stand, one box for each printed line."""
+        found = (run.box(start, end) for run in self.runs)
+        return [box for box in found if box is not None]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """Characters of a document, from one place to another; both may be on different pages."""
+
+    page_from: int
+    char_from: int
+    page_to: int
+    char_to: int  # behind the last character
+
+    def until(self, other: "Span") -> "Span":
+        return Span(self.page_from, self.char_from, other.page_to, other.char_to)
+
+    def on(self, page: Page) -> tuple[int, int] | None:
+        """The part on `page`, as (start, end); None when it has no part there."""
+        if not self.page_from <= page.number <= self.page_to:
+            return None
+        start = self.char_from if page.number == self.page_from else 0
+        end = self.char_to if page.number == self.page_to else len(page.text)
+        return start, end
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence, heading, list item or table row. `text` is exactly the source at `span`.
+
+    Where it goes over a page border, the pages' texts are joined without a break.
+    """
+
+    text: str
+    span: Span
+    starts_paragraph: bool = False
+    is_heading: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Neighbouring sentences that are searched together. `title` names where they stand."""
+
+    text: str
+    span: Span
+    title: str = ""
+
+
+def whole_text(pages: Sequence[Page]) -> str:
+    """All pages as one text; a paragraph that a page border cuts is in one piece."""
+    parts = [""]
+    for page, following in pairwise((*pages, None)):
+        assert page is not None
+        parts += [page.text, "" if page.continues or following is None else "\n"]
+    return "".join(parts)
+
+
+def usable(pages: Sequence[Page]) -> Iterator[Page]:
+    """The pages whose text may be indexed or summarised."""
+    return (page for page in pages if not page.problem)
