@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.makegguf import tiny_hybrid, tiny_recurrent
+from tests.site import site as site
 
 BUILTIN_DIR = Path(__file__).parent.parent / "models" / "builtin"
 

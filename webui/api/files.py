@@ -103,7 +103,7 @@ def _import(application: Application, body: bytes) -> list[str]:
     try:
         data = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise InvalidExportError("storage.import_not_ours") from error
+        raise InvalidExportError("not_ours") from error
     return application.storage.import_conversations(LOCAL_USER, data)
 
 

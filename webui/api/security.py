@@ -25,6 +25,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # A form of another site can send these without asking first.
 FORM_TYPES = ("text/plain", "application/x-www-form-urlencoded")
 MAX_BODY_BYTES = 64 << 20
+TOO_LARGE = f"at most {MAX_BODY_BYTES} bytes"
 # The server fetches no address that a client names.
 FETCHING_PATHS = ("/gradio_api/file=http", "/gradio_api/proxy=")
 HEADERS = {
@@ -53,6 +54,10 @@ CONTENT_SECURITY_POLICY = "; ".join(
 IMMUTABLE = b"public, max-age=31536000, immutable"
 
 
+class _BodyTooLargeError(Exception):
+    """A body went on after MAX_BODY_BYTES."""
+
+
 class RequestCheck:
     """Refuses requests of other sites, under other names, or too large."""
 
@@ -67,7 +72,10 @@ class RequestCheck:
         status, reason = self._refusal(scope, headers)
         if status:
             return await _refuse(send, status, reason)
-        await self._app(scope, _limited(receive), send)
+        try:
+            await self._app(scope, _limited(receive), send)
+        except _BodyTooLargeError:
+            await _refuse(send, 413, TOO_LARGE)
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str]:
         host = headers.get("host", "")
@@ -165,19 +173,21 @@ def _body_refusal(headers: dict[str, str]) -> tuple[int, str]:
         return 415, "send JSON"
     length = headers.get("content-length", "0")
     if not length.isascii() or not length.isdigit() or int(length) > MAX_BODY_BYTES:
-        return 413, f"at most {MAX_BODY_BYTES} bytes"
+        return 413, TOO_LARGE
     return 0, ""
 
 
 def _limited(receive: Receive) -> Receive:
-    """`receive`, ending a body without a declared length when it is too long."""
+    """`receive`, counting a body of undeclared length. Raises _BodyTooLargeError."""
     num_bytes = 0
 
     async def receive_some() -> Message:
         nonlocal num_bytes
         message = await receive()
         num_bytes += len(message.get("body", b""))
-        return message if num_bytes <= MAX_BODY_BYTES else {"type": "http.disconnect"}
+        if num_bytes > MAX_BODY_BYTES:
+            raise _BodyTooLargeError
+        return message
 
     return receive_some
 

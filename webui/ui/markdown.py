@@ -25,26 +25,29 @@ MAX_NESTING = 20
 
 
 class StreamingMarkdown:
-    """The blocks of a text that only grows. A block is drawn again only while it is the last."""
+    """The blocks of a text that only grows; those that can no longer change are drawn once."""
 
     def __init__(self) -> None:
         self._finished: list[str] = []
-        self._offset = 0  # where the last block begins: everything before is finished
+        self._offset = 0  # where the first block begins that may still change
 
     def blocks(self, text: str) -> list[str]:
         """HTML of each top-level block of `text`, which must continue the text given before."""
-        tail = text[self._offset :]
+        tail = _with_line_feeds(text)[self._offset :]
         drawn = _blocks(tail)
-        if not drawn:
-            return list(self._finished)
-        self._finished += [markup for _, markup in drawn[:-1]]
-        self._offset += _line_offset(tail, drawn[-1][0])
-        return [*self._finished, drawn[-1][1]]
+        # The last line may still become anything: "-" a list, "-x" a line of the paragraph above.
+        num_whole_lines = tail.count("\n")
+        last = max((i for i, (line, _) in enumerate(drawn) if line < num_whole_lines), default=0)
+        blocks = [*self._finished, *(markup for _, markup in drawn)]
+        self._finished += [markup for _, markup in drawn[:last]]
+        if last:
+            self._offset += _line_offset(tail, drawn[last][0])
+        return blocks
 
 
 def to_blocks(text: str) -> list[str]:
     """HTML of each top-level block of `text`."""
-    return [markup for _, markup in _blocks(text)]
+    return [markup for _, markup in _blocks(_with_line_feeds(text))]
 
 
 def _blocks(text: str) -> list[tuple[int, str]]:
@@ -60,6 +63,10 @@ def _blocks(text: str) -> list[tuple[int, str]]:
         (group[0].map[0] if group[0].map else 0, renderer.render(group, options, {}))
         for group in groups
     ]
+
+
+def _with_line_feeds(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _line_offset(text: str, line: int) -> int:
@@ -88,6 +95,8 @@ def _is_safe_link(url: str) -> bool:
 
 def _link_open(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
     token = tokens[index]
+    if not token.attrGet("href"):  # [text]() is no link
+        return "<a>"
     token.attrSet("target", "_blank")
     token.attrSet("rel", "noopener noreferrer nofollow")
     return str(renderer.renderToken(tokens, index, options, env))
@@ -97,6 +106,8 @@ def _image(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env
     token = tokens[index]
     url = html.escape(str(token.attrGet("src")))
     alt = html.escape(renderer.renderInlineAsText(token.children or [], options, env)) or url
+    if not url:
+        return alt
     return f'<a class="image-link" href="{url}" target="_blank" rel="noopener noreferrer">{alt}</a>'
 
 

@@ -116,11 +116,11 @@ def ended(conversation_id: str, error: str = "") -> LiveView:
 def status_line(update: ReplyUpdate, language: Language) -> str:
     """What the model is doing before and while it writes."""
     match update.state:
-        case ReplyState.LOADING:
+        case ReplyState.LOADING if update.load_fraction:
             return text("ui.status_loading", language, percent=round(update.load_fraction * 100))
         case ReplyState.QUEUED if update.num_waiting_ahead:
             return text("ui.status_queued", language, n=update.num_waiting_ahead + 1)
-        case ReplyState.QUEUED:
+        case ReplyState.QUEUED | ReplyState.LOADING:
             return text("ui.status_next", language)
         case ReplyState.READING:
             return text(

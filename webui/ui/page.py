@@ -42,7 +42,8 @@ def mount_page(web: Any, application: Application, port: int) -> Callable[[], No
     Returns what must be called when the server is asked to end, so that open streams end too.
     """
     demo, label = build_page(application)
-    demo.queue(default_concurrency_limit=MAX_EVENTS, max_size=MAX_WAITING_EVENTS)
+    # api_open: a direct call of a generator would get one value and leave the rest suspended.
+    demo.queue(default_concurrency_limit=MAX_EVENTS, max_size=MAX_WAITING_EVENTS, api_open=False)
     # Gradio's queue polls each millisecond: 6 % of a core for ever. This is 0.7 %.
     demo._queue.sleep_when_free = 0.02
     demo._queue.progress_update_sleep_when_free = 0.1
@@ -58,6 +59,7 @@ def mount_page(web: Any, application: Application, port: int) -> Callable[[], No
         footer_links=[],
         show_error=False,
         max_file_size=MAX_UPLOAD,
+        app_kwargs={"openapi_url": None},
     )
     # Security: only launch() sets this, and without it Gradio lets every client read every file.
     demo.has_launched = True

@@ -87,12 +87,13 @@ class Composer {
     if (!this.#pending || view.acknowledged !== this.#pending.nonce) return;
     const { text } = this.#pending;
     if (text && this.#box.value.startsWith(text)) this.#setText(this.#box.value.slice(text.length));
-    store(`draft.${this.#of}`, this.#box.value || null);
     this.#pending = null;
+    store(`draft.${this.#of}`, null);
+    this.#of = state.conversation;
+    this.#saveDraft();
   }
 
   #onShown(view) {
-    if (this.#of !== view.conversation) this.#of = view.conversation;
     if (view.compose) this.#compose(view.compose);
     this.#draw();
   }

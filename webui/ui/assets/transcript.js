@@ -75,12 +75,12 @@ class Transcript {
 
   /** A view from the server: of what this tab shows, or of what it has just begun. */
   take(view) {
-    emit("acknowledged", view);
     const isNew = !state.conversation && view.conversation && view.acknowledged;
     if (isNew && view.acknowledged === state.sent) {
       state.conversation = view.conversation;
       history.replaceState(null, "", addressOf(view.conversation));
     }
+    if (view.acknowledged) emit("acknowledged", view);
     if (view.notice) {
       toast(view.notice, { isError: true });
       state.conversation = "";

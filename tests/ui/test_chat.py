@@ -1,0 +1,310 @@
+"""The chat in a real browser, on the real engine."""
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.site import ENDLESS, OWNER, Site
+from tests.ui.conftest import PHONE, OpenPage
+from webui.storage import Role, Status
+
+pytestmark = pytest.mark.browser
+
+FINISHED = 30_000  # milliseconds; the machine may be busy
+
+
+def composer(page: Page) -> Locator:
+    return page.get_by_role("textbox", name="メッセージ", exact=True)
+
+
+def send(page: Page, text: str) -> None:
+    composer(page).fill(text)
+    composer(page).press("Enter")
+
+
+def wait_for_answer(page: Page) -> Locator:
+    """The last answer, once it is complete."""
+    last = page.locator(".turn.assistant").last
+    expect(last.locator(".statistics")).to_be_visible(timeout=FINISHED)
+    expect(page.get_by_role("button", name="送信")).to_be_visible()
+    return last
+
+
+def conversation_of(page: Page) -> str:
+    found = re.search(r"chat=([\w-]+)", page.url)
+    assert found
+    return found[1]
+
+
+def test_an_answer_streams_with_its_numbers_and_survives_a_reload(page: Page, site: Site) -> None:
+    send(page, "こんにちは。自己紹介をしてください。")
+    answer = wait_for_answer(page)
+    for words in ("トークン/秒", "経過時間", "最初の文字まで"):
+        expect(answer.locator(".statistics")).to_contain_text(words)
+    expect(composer(page)).to_have_value("")
+    expect(page.locator("#conversations .conv.on")).to_have_text("こんにちは")
+    stored = site.path(conversation_of(page))
+    assert [message.role for message in stored] == [Role.USER, Role.ASSISTANT]
+    shown = answer.locator(".answer").inner_text()
+    page.reload()
+    expect(page.locator(".turn.assistant .answer")).to_have_text(shown)
+    expect(page.locator(".meter")).to_contain_text("/ 8,192")
+
+
+def test_updates_come_at_most_ten_times_a_second(open_page: OpenPage, site: Site) -> None:
+    page = open_page(f"/?chat={site.conversation(**{**ENDLESS, 'max_tokens': 1500})}")
+    page.evaluate(
+        """() => { window.updates = [];
+        new MutationObserver(() => window.updates.push(performance.now())).observe(
+            document.querySelector('.messages'),
+            {childList: true, subtree: true, characterData: true}) }"""
+    )
+    send(page, "ながくこたえて")
+    wait_for_answer(page)
+    times = page.evaluate("window.updates")
+    seconds = (times[-1] - times[0]) / 1000
+    # Beside the stream: the question, the first status line, the finished message.
+    assert len(times) <= 10 * seconds + 8
+
+
+def test_stop_keeps_what_was_written(open_page: OpenPage, site: Site) -> None:
+    chat = site.conversation(**ENDLESS)
+    page = open_page(f"/?chat={chat}")
+    send(page, "止めるまで続けて")
+    expect(page.locator(".live .answer .block").first).to_be_visible(timeout=FINISHED)
+    page.get_by_role("button", name="停止").click()
+    expect(page.get_by_role("button", name="送信")).to_be_visible(timeout=1000)
+    expect(page.locator(".turn.assistant .notice")).to_contain_text("途中で止まった")
+    answer = site.path(chat)[-1]
+    assert answer.status is Status.PARTIAL
+    assert answer.content
+    send(page, "続き")
+    expect(page.locator(".turn.user")).to_have_count(2)
+
+
+def test_stop_reaches_an_answer_from_another_tab(open_page: OpenPage, site: Site) -> None:
+    chat = site.conversation(**ENDLESS)
+    page = open_page(f"/?chat={chat}")
+    send(page, "続けて")
+    expect(page.locator(".live .answer .block").first).to_be_visible(timeout=FINISHED)
+    other = page.context.new_page()
+    other.goto(page.url)
+    expect(other.locator(".turn.assistant .notice")).to_contain_text("別の画面")
+    composer(other).fill("割り込み")
+    composer(other).press("Enter")
+    expect(other.locator(".notice").last).to_contain_text("回答中")
+    expect(composer(other)).to_have_value("割り込み")  # nothing typed is lost
+    page.get_by_role("button", name="停止").click()
+    expect(page.get_by_role("button", name="送信")).to_be_visible()
+
+
+def test_a_closed_tab_frees_the_engine(open_page: OpenPage, site: Site) -> None:
+    chat = site.conversation(**ENDLESS)
+    page = open_page(f"/?chat={chat}")
+    send(page, "続けて")
+    expect(page.locator(".live .answer .block").first).to_be_visible(timeout=FINISHED)
+    page.close()
+    fresh = open_page(f"/?chat={chat}")
+    expect(fresh.locator(".turn.assistant .notice")).to_contain_text("途中で止まった")
+
+
+def test_regenerating_keeps_versions_to_page_through(page: Page, site: Site) -> None:
+    send(page, "一つ目")
+    first = wait_for_answer(page).locator(".answer").inner_text()
+    page.get_by_role("button", name="もう一度生成").click()
+    expect(page.locator(".pager")).to_have_text("2 / 2", timeout=FINISHED)
+    page.get_by_role("button", name="前の版").click()
+    expect(page.locator(".pager")).to_have_text("1 / 2")
+    expect(page.locator(".turn.assistant .answer")).to_have_text(first)
+    page.reload()
+    expect(page.locator(".pager")).to_have_text("1 / 2")
+
+
+def test_editing_a_question_branches(page: Page, site: Site) -> None:
+    send(page, "元の質問")
+    wait_for_answer(page)
+    page.locator(".turn.user").hover()
+    page.get_by_role("button", name="編集").click()
+    box = page.get_by_role("textbox", name="編集")
+    box.fill("直した質問")
+    box.press("Enter")
+    expect(page.locator(".turn.user .bubble")).to_have_text("直した質問")
+    expect(page.locator(".turn.user .pager")).to_have_text("2 / 2")
+    wait_for_answer(page)
+    page.get_by_role("button", name="前の版").click()
+    expect(page.locator(".turn.user .bubble")).to_have_text("元の質問")
+    expect(page.locator(".turn.assistant .answer")).not_to_be_empty()
+
+
+def test_undo_brings_the_question_back_and_delete_removes_the_rest(page: Page, site: Site) -> None:
+    send(page, "質問1")
+    wait_for_answer(page)
+    send(page, "質問2")
+    expect(page.locator(".turn.user")).to_have_count(2)
+    wait_for_answer(page)
+    page.get_by_role("button", name="この質問を取り消して").click()
+    expect(composer(page)).to_have_value("質問2")
+    expect(page.locator(".turn")).to_have_count(2)
+    page.locator(".turn.assistant").hover()
+    page.locator(".turn.assistant [data-tool=delete]").click()
+    page.get_by_role("dialog").get_by_role("button", name="削除").click()
+    expect(page.locator(".turn")).to_have_count(1)
+    assert len(site.path(conversation_of(page))) == 1
+    page.get_by_role("button", name="回答する").click()
+    wait_for_answer(page)
+
+
+def test_only_the_last_turns_are_shown_at_first(open_page: OpenPage, site: Site) -> None:
+    texts = [f"{'答え' if n % 2 else '質問'}{n // 2 + 1}" for n in range(26)]
+    page = open_page(f"/?chat={site.conversation(*texts)}")
+    expect(page.locator(".turn")).to_have_count(20)
+    page.get_by_role("button", name="以前のメッセージを表示").click()
+    expect(page.locator(".turn")).to_have_count(26)
+    expect(page.locator(".turn").first).to_contain_text("質問1")
+
+
+def test_the_meter_says_which_turns_no_longer_fit(open_page: OpenPage, site: Site) -> None:
+    send(page := open_page(), "モデルを読み込む")
+    wait_for_answer(page)  # the meter counts with the loaded model
+    texts = [f"{'答え' if n % 2 else '質問'}{n}：" + "長い文章です。" * 600 for n in range(8)]
+    page = open_page(f"/?chat={site.conversation(*texts)}")
+    expect(page.locator(".meter")).to_contain_text("入りきりません")
+    line = page.locator(".window-line")
+    expect(line).to_have_count(1)
+    expect(page.locator(".window-line + .turn.user")).to_have_count(1)
+
+
+def test_an_empty_message_does_nothing(page: Page, site: Site) -> None:
+    send(page, " 　\n ")
+    page.wait_for_timeout(300)
+    expect(page.locator(".turn")).to_have_count(0)
+    assert "chat=" not in page.url
+
+
+def test_shift_enter_breaks_the_line(page: Page) -> None:
+    composer(page).fill("一行目")
+    composer(page).press("Shift+Enter")
+    page.keyboard.type("二行目")
+    expect(composer(page)).to_have_value("一行目\n二行目")
+    expect(page.locator(".turn")).to_have_count(0)
+
+
+def test_a_megabyte_of_text_is_kept_and_explained(page: Page, site: Site) -> None:
+    text = "あいうえお漢字ＡＢＣ " * 31_000
+    composer(page).evaluate(
+        "(box, text) => { box.value = text; box.dispatchEvent(new Event('input')) }", text
+    )
+    composer(page).press("Enter")
+    expect(page.locator(".notice")).to_contain_text("長すぎます", timeout=FINISHED)
+    expect(page.get_by_role("button", name="すべて表示")).to_be_visible()
+    assert site.path(conversation_of(page))[0].content == text.strip(" ") or text
+    page.get_by_role("button", name="質問を編集").click()
+    expect(page.get_by_role("textbox", name="編集")).to_be_visible()
+
+
+def test_a_killed_engine_costs_one_sentence_and_no_text(open_page: OpenPage, site: Site) -> None:
+    import psutil
+
+    chat = site.conversation(**ENDLESS)
+    page = open_page(f"/?chat={chat}")
+    send(page, "続けて")
+    expect(page.locator(".live .answer .block").first).to_be_visible(timeout=FINISHED)
+    for worker in psutil.Process(site.process.pid).children(recursive=True):
+        worker.kill()
+    notice = page.locator(".turn.assistant .notice")
+    expect(notice).to_contain_text("途中で止まりました", timeout=2000)
+    assert [message.role for message in site.path(chat)] == [Role.USER, Role.ASSISTANT]
+    site.storage.update_conversation(OWNER, chat, sampling={"max_tokens": 20})
+    send(page, "もう一度")
+    wait_for_answer(page)
+
+
+def test_two_tabs_and_a_deep_link_show_the_same(open_page: OpenPage, site: Site) -> None:
+    chat = site.conversation("二つの画面", "同じ答え", title="共有")
+    page = open_page(f"/?chat={chat}")
+    other = page.context.new_page()
+    other.goto(page.url)
+    for tab in (page, other):
+        expect(tab.locator(".turn")).to_have_count(2)
+        expect(tab).to_have_title("共有 — Kajogaki")
+        expect(tab.locator("#conversations .conv.on")).to_contain_text("共有")
+
+
+def test_an_unknown_conversation_says_so(open_page: OpenPage) -> None:
+    page = open_page("/?chat=nobody-has-this")
+    expect(page.get_by_role("alert")).to_contain_text("見つかりません")
+    expect(page.get_by_text("何から始めましょうか")).to_be_visible()
+
+
+def test_settings_belong_to_the_conversation(open_page: OpenPage, site: Site) -> None:
+    chat = site.conversation("設定", "はい")
+    page = open_page(f"/?chat={chat}")
+    page.get_by_role("button", name="生成の設定").click()
+    page.locator("#system-prompt textarea").fill("簡潔に答えてください。")
+    page.locator("#knob-temperature input[type=number]").fill("0.3")
+    page.locator("#knob-temperature input[type=number]").press("Tab")
+    page.wait_for_timeout(500)
+    stored = site.storage.conversation(OWNER, chat)
+    assert stored.system_prompt == "簡潔に答えてください。"
+    assert stored.sampling == {"temperature": 0.3}
+    page.locator("#preset-name :is(input, textarea)").fill("私の設定")
+    page.get_by_role("button", name="保存").click()
+    expect(page.locator("#preset input")).to_have_value("私の設定")
+    assert "私の設定" in site.storage.presets(OWNER)
+    other = open_page(f"/?chat={site.conversation('別の会話')}")
+    other.get_by_role("button", name="生成の設定").click()
+    expect(other.locator("#system-prompt textarea")).to_have_value("")
+    other.locator("#preset input").click()
+    other.get_by_role("option", name="私の設定").click()
+    expect(other.locator("#system-prompt textarea")).to_have_value("簡潔に答えてください。")
+    expect(other.locator("#knob-temperature input[type=number]")).to_have_value("0.3")
+    other.locator("#preset-delete").click()
+    other.wait_for_timeout(300)
+    assert site.storage.presets(OWNER) == {}
+
+
+def test_settings_made_before_the_first_message_count(page: Page, site: Site) -> None:
+    page.get_by_role("button", name="生成の設定").click()
+    page.locator("#knob-max_tokens input[type=number]").fill("32")
+    page.locator("#knob-max_tokens input[type=number]").press("Tab")
+    send(page, "短く")
+    wait_for_answer(page)
+    assert site.storage.conversation(OWNER, conversation_of(page)).sampling == {"max_tokens": 32}
+
+
+def test_the_phone_has_a_drawer_that_closes_after_a_pick(open_page: OpenPage, site: Site) -> None:
+    site.conversation("電話から", "はい", title="電話で開く会話")
+    page = open_page("/", viewport=PHONE, has_touch=True, is_mobile=True)
+    expect(page.locator("#side")).not_to_be_in_viewport()
+    page.get_by_role("button", name="会話の一覧を開く").tap()
+    expect(page.locator("#side")).to_be_in_viewport()
+    page.get_by_role("link", name="電話で開く会話").tap()
+    expect(page.locator(".turn")).to_have_count(2)
+    expect(page.locator("#side")).not_to_be_in_viewport()
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= PHONE["width"]
+    send(page, "電話からの質問")
+    wait_for_answer(page)
+
+
+def test_dark_light_and_system_colours(open_page: OpenPage) -> None:
+    page = open_page("/", color_scheme="dark")
+    background = "getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(background) == "rgb(22, 23, 27)"
+    page.get_by_role("button", name="明るい").click()
+    assert page.evaluate(background) == "rgb(251, 250, 247)"
+    page.reload()
+    page.locator("#composer textarea").wait_for()
+    assert page.evaluate(background) == "rgb(251, 250, 247)"
+    assert "dark" not in (page.locator("body").get_attribute("class") or "")
+
+
+def test_english_is_remembered(page: Page) -> None:
+    page.get_by_role("button", name="English").click()
+    expect(page.get_by_role("link", name="New chat")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("textbox", name="Message")).to_be_visible()
+    page.get_by_role("button", name="Generation settings").click()
+    expect(page.locator("#knob-temperature")).to_contain_text("Temperature")
+    assert page.evaluate("document.documentElement.lang") == "en"
