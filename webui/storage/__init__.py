@@ -10,6 +10,7 @@ nothing about models, prompts, tokens or the page.
     conversations.py  rows of the table `conversations`, and search
     messages.py       the message tree
     archive.py        the JSON export: its shape, its strict validation (pure)
+    summaries.py      summaries, their finished parts and results
     preferences.py    sampling presets and small settings
     storage.py        Storage: owner checks and one transaction per call
 """
@@ -18,6 +19,7 @@ from webui.storage.archive import InvalidExportError
 from webui.storage.conversations import NotFoundError
 from webui.storage.database import StorageError
 from webui.storage.storage import Storage
+from webui.storage.summaries import Summaries, SummaryRecord
 from webui.storage.texts import TextTooLongError
 from webui.storage.values import Conversation, ConversationSummary, Message, Role, Status
 
@@ -31,5 +33,7 @@ __all__ = [
     "Status",
     "Storage",
     "StorageError",
+    "Summaries",
+    "SummaryRecord",
     "TextTooLongError",
 ]

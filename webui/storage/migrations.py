@@ -73,4 +73,35 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID
         """,
     ),
+    (
+        """
+        CREATE TABLE summaries (
+            number INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            owner TEXT NOT NULL,
+            key TEXT NOT NULL,                      -- of text, settings, model and plan
+            title TEXT NOT NULL,
+            model_id TEXT NOT NULL,
+            settings TEXT NOT NULL,                 -- JSON object
+            source TEXT NOT NULL,                   -- JSON object: the text and its pages
+            status TEXT NOT NULL,
+            result TEXT NOT NULL,                   -- JSON object, {} until complete
+            num_parts INTEGER NOT NULL,
+            created_at REAL NOT NULL,
+            updated_at REAL NOT NULL,
+            deleted_at REAL                         -- NULL = visible
+        )
+        """,
+        "CREATE INDEX summaries_by_owner ON summaries (owner, updated_at)",
+        "CREATE INDEX summaries_by_key ON summaries (owner, key)",
+        """
+        CREATE TABLE summary_parts (
+            summary_number INTEGER NOT NULL REFERENCES summaries (number) ON DELETE CASCADE,
+            stage INTEGER NOT NULL,                 -- 0 = sections, then each round of merging
+            position INTEGER NOT NULL,
+            value TEXT NOT NULL,                    -- JSON object
+            PRIMARY KEY (summary_number, stage, position)
+        ) WITHOUT ROWID
+        """,
+    ),
 )
