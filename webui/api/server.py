@@ -13,7 +13,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from webui.api.files import file_routes
+from webui.api.metrics import metrics
 from webui.api.security import PageHeaders, RequestCheck, allowed_hosts
+from webui.api.v1.routes import create_v1
 from webui.application import Application
 from webui.errors import AppError
 from webui.ui.environment import prepare_gradio
@@ -52,6 +54,8 @@ def create_app(application: Application, port: int) -> tuple[FastAPI, Callable[[
     web = FastAPI(lifespan=_lifespan(application), docs_url=None, redoc_url=None, openapi_url=None)
     web.get("/health")(_health(application))
     web.include_router(file_routes(application))
+    web.get("/metrics")(lambda: metrics(application.engines))
+    web.mount("/v1", create_v1(application))
     end_streams = mount_page(web, application, port)
     web.add_middleware(PageHeaders)
     web.add_middleware(RequestCheck, allowed_hosts=allowed_hosts(application.settings.host))

@@ -1,0 +1,271 @@
+"""POST /chat/completions and /completions: from a checked body to an answer, whole or streamed."""
+
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Iterable
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
+
+from webui.api.auth import owner_of
+from webui.api.v1.errors import body_of, language_of
+from webui.api.v1.limits import TokenBudget
+from webui.api.v1.objects import Answer, ChatShape, Shape, TextShape, usage_of
+from webui.api.v1.schemas import ChatRequest, CompletionRequest, JsonFormat, JsonSchemaFormat
+from webui.api.v1.sse import DONE, EventStream, comment, event, while_connected
+from webui.engine.client import Progress
+from webui.engine.json_schema import JSON_OBJECT, grammar_of
+from webui.engine.pool import Waiting
+from webui.errors import AppError
+from webui.strings import Language
+from webui.tasks.complete import Ask, BadAskError, Completions, Event, Started
+
+PATIENCE_S = 1.0  # an error within this time is a status, later an event of the stream
+KEEP_ALIVE_S = 5.0
+CLIENT_GONE = 499
+MAX_ANSWERS = 64  # prompts × choices of one request
+LEGACY_MAX_TOKENS = 16  # OpenAI's default for /completions
+SAMPLING_FIELDS = (
+    "temperature", "top_p", "top_k", "min_p", "repeat_penalty", "presence_penalty",
+    "frequency_penalty", "ignore_eos", "grammar",
+)  # fmt: skip
+
+
+class Answering:
+    def __init__(self, completions: Completions, budget: TokenBudget) -> None:
+        self._completions = completions
+        self._budget = budget
+
+    async def chat(self, request: Request, body: ChatRequest) -> Response:
+        """Raises AppError."""
+        ask = _chat_ask(body, owner_of(request))
+        shape = ChatShape(
+            ask.num_choices, shows_logprobs=bool(body.logprobs), shows_usage=_shows_usage(body)
+        )
+        return await self._respond(request, ask, shape, body)
+
+    async def complete(self, request: Request, body: CompletionRequest) -> Response:
+        """Raises AppError."""
+        ask = _text_ask(body, owner_of(request))
+        shown = [p if body.echo and isinstance(p, str) else None for p in ask.prompts]
+        shape = TextShape(shown, ask.num_choices, shows_usage=_shows_usage(body))
+        return await self._respond(request, ask, shape, body)
+
+    async def _respond(
+        self, request: Request, ask: Ask, shape: Shape, body: ChatRequest | CompletionRequest
+    ) -> Response:
+        self._budget.check(ask.owner)
+        events = self._completions.run(ask)
+        if not body.stream:
+            whole = await while_connected(request, self._whole(ask, shape, events))
+            return JSONResponse(whole) if whole else Response(status_code=CLIENT_GONE)
+        opening = await while_connected(request, _opening(events))
+        if opening is None:
+            return Response(status_code=CLIENT_GONE)
+        shows_usage = _shows_usage(body)
+        collected = _Collected(ask, shape)
+        return EventStream(
+            self._stream(collected, opening, events, shows_usage, language_of(request))
+        )
+
+    async def _whole(
+        self, ask: Ask, shape: Shape, events: AsyncGenerator[Event, None]
+    ) -> dict[str, Any]:
+        collected = _Collected(ask, shape)
+        async with contextlib.aclosing(events):
+            async for item in events:
+                collected.take(item)
+        self._budget.spend(ask.owner, collected.usage["total_tokens"])
+        return shape.whole(collected.answers, collected.usage)
+
+    async def _stream(
+        self,
+        collected: "_Collected",
+        opening: list[Event],
+        events: AsyncGenerator[Event, None],
+        shows_usage: bool,
+        language: Language,
+    ) -> AsyncGenerator[bytes, None]:
+        """Chunks; comments while there is nothing to say; an error as the last event."""
+        sent_at = time.monotonic()
+        try:
+            async with contextlib.aclosing(events):
+                async for item in _chained(opening, events):
+                    chunks = collected.take(item)
+                    if chunks:
+                        yield b"".join(map(event, chunks))
+                    elif time.monotonic() - sent_at >= KEEP_ALIVE_S:
+                        yield comment(_news(item))
+                    else:
+                        continue
+                    sent_at = time.monotonic()
+            if shows_usage:
+                yield event(collected.shape.usage_chunk(collected.usage))
+            yield DONE
+        except AppError as error:
+            yield event(body_of(error, language)[1])
+        finally:
+            self._budget.spend(collected.owner, collected.usage["total_tokens"])
+
+
+class _Collected:
+    """The answers of one request so far."""
+
+    def __init__(self, ask: Ask, shape: Shape) -> None:
+        self.shape = shape
+        self.owner = ask.owner
+        self.answers = [Answer() for _ in range(max(1, len(ask.prompts)) * ask.num_choices)]
+        self._num_choices = ask.num_choices
+        self._num_prompt_tokens = 0
+
+    @property
+    def usage(self) -> dict[str, Any]:
+        return usage_of(self.answers, self._num_prompt_tokens, self._num_choices)
+
+    def take(self, item: Event) -> list[dict[str, Any]]:
+        """The chunks that tell `item` to the client."""
+        if isinstance(item, Started):
+            self._num_prompt_tokens = item.num_prompt_tokens
+            return self.shape.start(item)
+        if isinstance(item, Waiting | Progress):
+            return []
+        self.answers[item.choice].take(item)
+        return self.shape.chunks(item)
+
+
+async def _opening(events: AsyncGenerator[Event, None]) -> list[Event]:
+    """The first events: until the prompt is accepted, or for PATIENCE_S. Raises AppError."""
+    began = time.monotonic()
+    seen: list[Event] = []
+    async for item in events:
+        seen.append(item)
+        if isinstance(item, Started) or time.monotonic() - began >= PATIENCE_S:
+            break
+    return seen
+
+
+async def _chained(
+    opening: Iterable[Event], events: AsyncGenerator[Event, None]
+) -> AsyncGenerator[Event, None]:
+    for item in opening:
+        yield item
+    async for item in events:
+        yield item
+
+
+def _news(item: Event) -> str:
+    if isinstance(item, Waiting) and item.is_loading:
+        return f"loading the model, {item.load_fraction:.0%}"
+    if isinstance(item, Waiting):
+        return f"waiting, {item.num_ahead} ahead"
+    if isinstance(item, Progress):
+        return f"reading the prompt, {item.num_prompt_done} of {item.num_prompt_tokens} tokens"
+    return "working"
+
+
+def _shows_usage(body: ChatRequest | CompletionRequest) -> bool:
+    return bool(body.stream_options and body.stream_options.include_usage)
+
+
+def _chat_ask(body: ChatRequest, owner: str) -> Ask:
+    _check_stream_options(body)
+    if body.top_logprobs is not None and not body.logprobs:
+        raise BadAskError("serving.needs", "top_logprobs", needed="logprobs: true")
+    sampling = _sampling(body)
+    if body.max_completion_tokens or body.max_tokens:
+        sampling["max_tokens"] = body.max_completion_tokens or body.max_tokens
+    if body.logprobs:
+        sampling["logprobs"] = body.top_logprobs or 0
+    if grammar := _format_grammar(body):
+        sampling["grammar"] = grammar
+    thinking = body.enable_thinking
+    if thinking is None and body.reasoning_effort is not None:
+        thinking = body.reasoning_effort not in ("none", "minimal")
+    return Ask(
+        model_id=body.model,
+        owner=owner,
+        messages=tuple(message.as_text() for message in body.messages),
+        sampling=sampling,
+        stops=_stops(body),
+        num_choices=body.n or 1,
+        thinking=thinking,
+    )
+
+
+def _text_ask(body: CompletionRequest, owner: str) -> Ask:
+    _check_stream_options(body)
+    num_choices = body.n or 1
+    if body.best_of not in (None, num_choices):
+        raise BadAskError("serving.must_equal", "best_of", other="n")
+    if body.echo and body.logprobs is not None:
+        raise BadAskError("serving.not_together", "echo", other="logprobs")
+    prompts = _prompts(body)
+    if len(prompts) * num_choices > MAX_ANSWERS:
+        raise BadAskError("serving.too_many_answers", "n", limit=MAX_ANSWERS)
+    sampling = _sampling(body)
+    sampling["max_tokens"] = body.max_tokens or LEGACY_MAX_TOKENS
+    if body.logprobs is not None:
+        sampling["logprobs"] = body.logprobs
+    return Ask(
+        model_id=body.model,
+        owner=owner,
+        prompts=prompts,
+        sampling=sampling,
+        stops=_stops(body),
+        num_choices=num_choices,
+    )
+
+
+def _prompts(body: CompletionRequest) -> tuple[str | tuple[int, ...], ...]:
+    given = body.prompt
+    if isinstance(given, str):
+        return (given,)
+    if isinstance(given[0], int):
+        return (tuple(item for item in given if isinstance(item, int)),)
+    return tuple(item if isinstance(item, str) else tuple(item) for item in given)
+
+
+def _sampling(body: ChatRequest | CompletionRequest) -> dict[str, Any]:
+    """What is set, in SamplingParams' names."""
+    values = {name: getattr(body, name) for name in SAMPLING_FIELDS}
+    sampling = {name: value for name, value in values.items() if value is not None}
+    if body.seed is not None:
+        sampling["seed"] = body.seed % (1 << 32)
+    if body.logit_bias:
+        sampling["logit_bias"] = tuple(
+            (_token_id(key), float(bias)) for key, bias in body.logit_bias.items()
+        )
+    return sampling
+
+
+def _token_id(key: str) -> int:
+    if not (key.isascii() and key.isdigit() and len(key) <= 8):
+        raise BadAskError("serving.bad_token_id", "logit_bias", value=key[:20])
+    return int(key)
+
+
+def _stops(body: ChatRequest | CompletionRequest) -> tuple[str, ...]:
+    if isinstance(body.stop, str):
+        return (body.stop,)
+    return tuple(body.stop or ())
+
+
+def _format_grammar(body: ChatRequest) -> str:
+    """The grammar of `response_format`, "" without one. Raises BadAskError."""
+    wanted = body.response_format
+    if isinstance(wanted, JsonFormat | JsonSchemaFormat) and body.grammar:
+        raise BadAskError("serving.not_together", "grammar", other="response_format")
+    if isinstance(wanted, JsonFormat):
+        return JSON_OBJECT
+    if isinstance(wanted, JsonSchemaFormat):
+        try:
+            return grammar_of(wanted.json_schema.schema_)
+        except ValueError as error:
+            raise BadAskError("serving.bad_schema", "response_format", reason=error) from error
+    return ""
+
+
+def _check_stream_options(body: ChatRequest | CompletionRequest) -> None:
+    if body.stream_options and not body.stream:
+        raise BadAskError("serving.needs", "stream_options", needed="stream: true")

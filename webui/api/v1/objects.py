@@ -1,0 +1,241 @@
+"""Answers as OpenAI's objects: whole ones, and the chunks of a stream. Knows nothing about HTTP."""
+
+import secrets
+import time
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from webui.engine.request import FinishReason, TokenLogprob
+from webui.engine.tokenizer import Tokenizer
+from webui.tasks.complete import Piece, Started
+
+LEAST_LOGPROB = -9999.0  # OpenAI's own stand-in for "impossible"; JSON has no infinity
+Object = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Answer:
+    """One choice as it grows."""
+
+    text: str = ""
+    reasoning: str = ""
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    finish_reason: str | None = None
+    num_prompt_tokens: int = 0
+    num_cached_tokens: int = 0
+    num_tokens: int = 0
+
+    def take(self, piece: Piece) -> None:
+        self.text += piece.text
+        self.reasoning += piece.reasoning
+        self.logprobs += piece.logprobs
+        if piece.finish_reason:
+            self.finish_reason = finish_reason(piece.finish_reason)
+        if piece.usage:
+            self.num_prompt_tokens = piece.usage.prompt_tokens
+            self.num_cached_tokens = piece.usage.cached_tokens
+            self.num_tokens = piece.usage.completion_tokens
+
+
+class Shape(Protocol):
+    """How answers are written: as a chat's or as a plain completion's."""
+
+    def chunks(self, piece: Piece) -> list[Object]: ...
+
+    def whole(self, answers: list[Answer], usage: Object) -> Object: ...
+
+    def start(self, started: Started) -> list[Object]:
+        """Chunks before the first piece."""
+        ...
+
+    def usage_chunk(self, usage: Object) -> Object: ...
+
+
+class ChatShape:
+    """chat.completion and chat.completion.chunk."""
+
+    def __init__(self, num_choices: int, *, shows_logprobs: bool, shows_usage: bool) -> None:
+        self._envelope = _Envelope("chatcmpl-", shows_usage)
+        self._num_choices = num_choices
+        self._shows_logprobs = shows_logprobs
+        self._tokenizer: Tokenizer | None = None
+
+    def start(self, started: Started) -> list[Object]:
+        self._tokenizer = started.tokenizer
+        self._envelope.model = started.model_id
+        return [
+            self._chunk(i, {"role": "assistant", "content": ""}) for i in range(self._num_choices)
+        ]
+
+    def chunks(self, piece: Piece) -> list[Object]:
+        found = []
+        if piece.reasoning:
+            found.append(self._chunk(piece.choice, {"reasoning_content": piece.reasoning}))
+        if piece.text or piece.logprobs:
+            found.append(self._chunk(piece.choice, {"content": piece.text}, piece.logprobs))
+        if piece.finish_reason:
+            end = self._chunk(piece.choice, {})
+            end["choices"][0]["finish_reason"] = finish_reason(piece.finish_reason)
+            found.append(end)
+        return found
+
+    def whole(self, answers: list[Answer], usage: Object) -> Object:
+        choices = [self._choice(i, answer) for i, answer in enumerate(answers)]
+        return {**self._envelope.of("chat.completion", choices), "usage": usage}
+
+    def usage_chunk(self, usage: Object) -> Object:
+        return {**self._envelope.of("chat.completion.chunk", []), "usage": usage}
+
+    def _choice(self, index: int, answer: Answer) -> Object:
+        message: Object = {"role": "assistant", "content": answer.text, "refusal": None}
+        if answer.reasoning:
+            message["reasoning_content"] = answer.reasoning
+        return {
+            "index": index,
+            "message": message,
+            "logprobs": self._logprobs(answer.logprobs),
+            "finish_reason": answer.finish_reason,
+        }
+
+    def _chunk(self, index: int, delta: Object, logprobs: tuple[TokenLogprob, ...] = ()) -> Object:
+        choice = {
+            "index": index,
+            "delta": delta,
+            "logprobs": self._logprobs(logprobs) if logprobs else None,
+            "finish_reason": None,
+        }
+        return self._envelope.of("chat.completion.chunk", [choice])
+
+    def _logprobs(self, logprobs: list[TokenLogprob] | tuple[TokenLogprob, ...]) -> Object | None:
+        if not self._shows_logprobs:
+            return None
+        content = [
+            {
+                **self._token(entry.token_id, entry.logprob),
+                "top_logprobs": [self._token(*other) for other in entry.top],
+            }
+            for entry in logprobs
+        ]
+        return {"content": content, "refusal": None}
+
+    def _token(self, token_id: int, logprob: float) -> Object:
+        assert self._tokenizer is not None, "start() comes first"
+        piece = self._tokenizer.piece(token_id)
+        return {
+            "token": piece.decode("utf-8", "replace"),
+            "logprob": max(logprob, LEAST_LOGPROB),
+            "bytes": list(piece),
+        }
+
+
+class TextShape:
+    """text_completion, the same object for a whole answer and for a chunk."""
+
+    def __init__(self, prompts: list[str | None], num_choices: int, *, shows_usage: bool) -> None:
+        """`prompts`: what is shown before each answer ("" = nothing; one per prompt)."""
+        self._envelope = _Envelope("cmpl-", shows_usage)
+        self._prompts = prompts
+        self._num_choices = num_choices
+        self._tokenizer: Tokenizer | None = None
+        self._offsets: dict[int, int] = {}
+
+    def start(self, started: Started) -> list[Object]:
+        self._tokenizer = started.tokenizer
+        self._envelope.model = started.model_id
+        shown = [(i, self._shown_prompt(i)) for i in range(len(self._prompts) * self._num_choices)]
+        return [self._chunk(index, text) for index, text in shown if text]
+
+    def chunks(self, piece: Piece) -> list[Object]:
+        found = []
+        if piece.text or piece.logprobs:
+            found.append(self._chunk(piece.choice, piece.text, piece.logprobs))
+        if piece.finish_reason:
+            end = self._chunk(piece.choice, "")
+            end["choices"][0]["finish_reason"] = finish_reason(piece.finish_reason)
+            found.append(end)
+        return found
+
+    def whole(self, answers: list[Answer], usage: Object) -> Object:
+        self._offsets.clear()
+        choices = [self._choice(i, answer) for i, answer in enumerate(answers)]
+        return {**self._envelope.of("text_completion", choices), "usage": usage}
+
+    def usage_chunk(self, usage: Object) -> Object:
+        return {**self._envelope.of("text_completion", []), "usage": usage}
+
+    def _shown_prompt(self, choice: int) -> str:
+        return self._prompts[choice // self._num_choices] or ""
+
+    def _choice(self, index: int, answer: Answer) -> Object:
+        return {
+            "index": index,
+            "text": self._shown_prompt(index) + answer.text,
+            "logprobs": self._logprobs(index, answer.logprobs) if answer.logprobs else None,
+            "finish_reason": answer.finish_reason,
+        }
+
+    def _chunk(self, index: int, text: str, logprobs: tuple[TokenLogprob, ...] = ()) -> Object:
+        choice = {
+            "index": index,
+            "text": text,
+            "logprobs": self._logprobs(index, logprobs) if logprobs else None,
+            "finish_reason": None,
+        }
+        return self._envelope.of("text_completion", [choice])
+
+    def _logprobs(
+        self, index: int, logprobs: list[TokenLogprob] | tuple[TokenLogprob, ...]
+    ) -> Object:
+        """OpenAI's old form: parallel lists, and where each token begins in the text."""
+        found: Object = {"tokens": [], "token_logprobs": [], "top_logprobs": [], "text_offset": []}
+        for entry in logprobs:
+            token = self._spelled(entry.token_id)
+            found["tokens"].append(token)
+            found["token_logprobs"].append(max(entry.logprob, LEAST_LOGPROB))
+            found["top_logprobs"].append(
+                {self._spelled(i): max(value, LEAST_LOGPROB) for i, value in entry.top}
+            )
+            found["text_offset"].append(self._offsets.get(index, 0))
+            self._offsets[index] = self._offsets.get(index, 0) + len(token)
+        return found
+
+    def _spelled(self, token_id: int) -> str:
+        assert self._tokenizer is not None, "start() comes first"
+        return self._tokenizer.piece(token_id).decode("utf-8", "replace")
+
+
+class _Envelope:
+    """What all objects of one answer share."""
+
+    def __init__(self, prefix: str, shows_usage: bool) -> None:
+        self.model = ""
+        self._id = prefix + secrets.token_hex(12)
+        self._created = int(time.time())
+        self._shows_usage = shows_usage
+
+    def of(self, kind: str, choices: list[Object]) -> Object:
+        made: Object = {
+            "id": self._id,
+            "object": kind,
+            "created": self._created,
+            "model": self.model,
+            "choices": choices,
+        }
+        return {**made, "usage": None} if self._shows_usage else made
+
+
+def finish_reason(reason: FinishReason) -> str:
+    return "length" if reason is FinishReason.LENGTH else "stop"
+
+
+def usage_of(answers: list[Answer], num_prompt_tokens: int, num_choices: int) -> Object:
+    """A prompt counts once, however many choices it has."""
+    num_tokens = sum(answer.num_tokens for answer in answers)
+    return {
+        "prompt_tokens": num_prompt_tokens,
+        "completion_tokens": num_tokens,
+        "total_tokens": num_prompt_tokens + num_tokens,
+        "prompt_tokens_details": {
+            "cached_tokens": sum(answer.num_cached_tokens for answer in answers[::num_choices])
+        },
+    }

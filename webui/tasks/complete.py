@@ -1,0 +1,236 @@
+"""Completions: messages or text in, pieces of answers out, as a program asks for them.
+
+The stateless sibling of chat.py: nothing is saved and nothing is left out of the prompt. Knows
+models and prompts; knows nothing about HTTP.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from webui.catalog import ModelSpec
+from webui.engine.client import Delta, Engine, Progress, PromptTooLongError
+from webui.engine.grammar import Grammar
+from webui.engine.pool import LOCAL_OWNER, EnginePool, Waiting
+from webui.engine.request import FinishReason, SamplingParams, TokenLogprob, Usage
+from webui.engine.tokenizer import Tokenizer
+from webui.errors import AppError
+from webui.prompts import ReasoningParser, RenderedPrompt
+from webui.tasks.formats import Formats
+
+
+class BadAskError(AppError):
+    """What is asked for cannot be computed; `parameter` names what to change."""
+
+    def __init__(self, key: str, parameter: str, **values: object) -> None:
+        super().__init__(key, parameter=parameter, **values)
+        self.parameter = parameter
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One question of a program: either `messages`, or `prompts` that are continued as they are.
+
+    Choices are numbered through: those of the first prompt, then those of the next.
+    """
+
+    model_id: str = ""
+    owner: str = LOCAL_OWNER
+    messages: tuple[Mapping[str, str], ...] = ()
+    prompts: tuple[str | tuple[int, ...], ...] = ()
+    sampling: Mapping[str, Any] = field(default_factory=dict)  # what is not the model's default
+    stops: tuple[str, ...] = ()
+    num_choices: int = 1  # of each prompt
+    thinking: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """News of one choice. Its last one carries `finish_reason` and `usage`."""
+
+    choice: int
+    text: str = ""
+    reasoning: str = ""
+    token_ids: tuple[int, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The prompts have been accepted; answers follow. `tokenizer` spells their ids."""
+
+    model_id: str
+    num_prompt_tokens: int
+    tokenizer: Tokenizer
+
+
+Event = Waiting | Progress | Started | Piece
+
+
+@dataclass(frozen=True, slots=True)
+class _Prompt:
+    token_ids: tuple[int, ...]
+    sampling: SamplingParams
+    stops: tuple[str, ...]
+    new_parser: Callable[[], ReasoningParser] | None = None  # for each answer its own
+
+
+class Completions:
+    def __init__(self, pool: EnginePool) -> None:
+        self._pool = pool
+        self._formats = Formats()
+
+    async def run(self, ask: Ask) -> AsyncGenerator[Event, None]:
+        """Started, then Pieces of all answers as they come.
+
+        Before and between: Waiting and Progress, so that it is never quiet for a second. Closing
+        the generator stops everything. Raises AppError.
+        """
+        spec = self._pool.spec(ask.model_id)
+        num_answers = max(1, len(ask.prompts)) * ask.num_choices
+        leased = self._pool.leased(spec.id, ask.owner, num_answers)
+        async with contextlib.aclosing(leased) as states:
+            async for state in states:
+                if isinstance(state, Waiting):
+                    yield state
+                    continue
+                prompts = await asyncio.to_thread(self._prompts, state, spec, ask)
+                tokenizer = state.tokenizer
+                assert tokenizer is not None, "a leased engine is loaded"
+                yield Started(spec.id, sum(len(p.token_ids) for p in prompts), tokenizer)
+                answers = [
+                    _answer(state, prompt, number * ask.num_choices + i, i)
+                    for number, prompt in enumerate(prompts)
+                    for i in range(ask.num_choices)
+                ]
+                async with contextlib.aclosing(_merged(answers)) as events:
+                    async for event in events:
+                        yield event
+
+    def _prompts(self, engine: Engine, spec: ModelSpec, ask: Ask) -> list[_Prompt]:
+        """In a thread: tokenising a long text takes a second. Raises AppError."""
+        assert engine.tokenizer and engine.ready
+        tokenizer = engine.tokenizer
+        if ask.messages:
+            prompts = [self._chat_prompt(tokenizer, spec, ask)]
+        else:
+            prompts = [_text_prompt(tokenizer, ask, prompt) for prompt in ask.prompts]
+        sampling = prompts[0].sampling
+        if sampling.grammar:
+            _check_grammar(sampling.grammar)
+        if any(token_id >= tokenizer.n_vocab for token_id, _ in sampling.logit_bias):
+            raise BadAskError("serving.no_such_token", "logit_bias", limit=tokenizer.n_vocab)
+        longest = max(len(prompt.token_ids) for prompt in prompts)
+        if longest >= engine.ready.n_ctx:
+            raise PromptTooLongError(longest, engine.ready.n_ctx)
+        return prompts
+
+    def _chat_prompt(self, tokenizer: Tokenizer, spec: ModelSpec, ask: Ask) -> _Prompt:
+        chat = self._formats.choice(spec, tokenizer).format
+        is_shaped = bool(ask.sampling.get("grammar"))  # from its first character on: no thinking
+        thinking = False if is_shaped and chat.thinking_switch else ask.thinking
+        rendered = chat.render(ask.messages, thinking=thinking)
+        stops = chat.stop_strings(thinking)
+        sampling = _sampling({**chat.sampling, **ask.sampling})
+        return _Prompt(
+            tuple(tokenizer.encode(rendered)),
+            replace(sampling, stop_token_ids=tokenizer.stop_token_ids(stops)),
+            (*stops, *ask.stops),
+            None if is_shaped else lambda: chat.reasoning_parser(rendered),
+        )
+
+
+def _text_prompt(tokenizer: Tokenizer, ask: Ask, prompt: str | tuple[int, ...]) -> _Prompt:
+    """The caller writes the whole prompt, so it may contain special tokens as a template does."""
+    if isinstance(prompt, str):
+        ids = tuple(tokenizer.encode(RenderedPrompt(prompt, ())))
+    else:
+        ids = prompt
+        if any(token_id >= tokenizer.n_vocab for token_id in ids):
+            raise BadAskError("serving.no_such_token", "prompt", limit=tokenizer.n_vocab)
+    if not ids:
+        raise BadAskError("serving.empty_prompt", "prompt")
+    return _Prompt(ids, _sampling(ask.sampling), ask.stops)
+
+
+def _sampling(values: Mapping[str, Any]) -> SamplingParams:
+    known = {item.name for item in fields(SamplingParams)}
+    try:
+        return SamplingParams(**{name: value for name, value in values.items() if name in known})
+    except (TypeError, ValueError) as error:
+        raise AppError("engine.bad_sampling", reason=error) from error
+
+
+def _check_grammar(text: str) -> None:
+    try:
+        Grammar.parse(text)
+    except ValueError as error:
+        raise BadAskError("serving.bad_grammar", "grammar", reason=error) from error
+
+
+async def _answer(
+    engine: Engine, prompt: _Prompt, choice: int, seed_offset: int
+) -> AsyncGenerator[Progress | Piece, None]:
+    """One answer; each after a prompt's first gets a seed of its own."""
+    sampling = prompt.sampling
+    if sampling.seed is not None:
+        sampling = replace(sampling, seed=(sampling.seed + seed_offset) % (1 << 32))
+    parser = prompt.new_parser() if prompt.new_parser else None
+    events = engine.generate(prompt.token_ids, sampling, prompt.stops)
+    async with contextlib.aclosing(events):
+        async for event in events:
+            yield _piece(choice, event, parser) if isinstance(event, Delta) else event
+
+
+def _piece(choice: int, delta: Delta, parser: ReasoningParser | None) -> Piece:
+    text, reasoning = parser.feed(delta.text) if parser else (delta.text, "")
+    if delta.finish_reason and parser:
+        last_text, last_reasoning = parser.flush()
+        text, reasoning = text + last_text, reasoning + last_reasoning
+    return Piece(
+        choice, text, reasoning, delta.token_ids, delta.logprobs, delta.finish_reason, delta.usage
+    )
+
+
+async def _merged(
+    streams: Sequence[AsyncGenerator[Progress | Piece, None]],
+) -> AsyncGenerator[Progress | Piece, None]:
+    """All events of all streams, as they come. Ends them all when closed or when one fails."""
+    if len(streams) == 1:
+        async with contextlib.aclosing(streams[0]) as only:
+            async for event in only:
+                yield event
+        return
+    events: asyncio.Queue[Progress | Piece | Exception | None] = asyncio.Queue()
+    tasks = [asyncio.create_task(_drain(stream, events)) for stream in streams]
+    try:
+        num_open = len(tasks)
+        while num_open:
+            news = await events.get()
+            if isinstance(news, Exception):
+                raise news
+            if news is None:
+                num_open -= 1
+            else:
+                yield news
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _drain(
+    stream: AsyncGenerator[Progress | Piece, None],
+    events: "asyncio.Queue[Progress | Piece | Exception | None]",
+) -> None:
+    async with contextlib.aclosing(stream):
+        try:
+            async for event in stream:
+                events.put_nowait(event)
+            events.put_nowait(None)
+        except Exception as error:  # handed over to whoever reads the merged stream
+            events.put_nowait(error)
