@@ -40,8 +40,8 @@ from webui.engine.request import (
     encode,
 )
 from webui.engine.tokenizer import IncrementalDetokenizer, StopChecker, Tokenizer
-from webui.engine.wire import read_frame, write_frame
 from webui.errors import AppError
+from webui.wire import read_frame, write_frame
 
 log = logging.getLogger(__name__)
 

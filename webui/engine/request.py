@@ -5,13 +5,12 @@ Frames on the pipe are `encode(message)`: JSON, never pickle, so that a worker w
 model file took over can at worst send wrong numbers.
 """
 
-import json
 import math
-import types
 import typing
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+
+from webui.wire import Codec
 
 MAX_LOGIT_BIASES = 1024
 MAX_GRAMMAR_CHARS = 200_000
@@ -195,37 +194,14 @@ Message = (
     | Outputs
     | Integrity
 )
-_TYPES: dict[str, type] = {kind.__name__: kind for kind in typing.get_args(Message)}
+_CODEC = Codec(*typing.get_args(Message))
 
 
 def encode(message: Message) -> bytes:
     """`message` as one JSON frame. Inverse: decode."""
-    return json.dumps([type(message).__name__, asdict(message)]).encode()
+    return _CODEC.encode(message)
 
 
 def decode(frame: bytes) -> Message:
     """The message in `frame`. Raises ValueError on anything that is not one of ours."""
-    try:
-        name, values = json.loads(frame)
-        return typing.cast(Message, _build(_TYPES[name], values))
-    except (TypeError, KeyError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"not an engine message: {error!r}") from error
-
-
-def _build(kind: Any, value: Any) -> Any:
-    """`value` from JSON as the annotated type `kind`."""
-    if is_dataclass(kind):
-        hints = typing.get_type_hints(kind)
-        return typing.cast(Any, kind)(
-            **{f.name: _build(hints[f.name], value[f.name]) for f in fields(kind)}
-        )
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is types.UnionType:
-        return None if value is None else _build(arguments[0], value)
-    if origin is tuple:
-        if len(arguments) == 2 and arguments[1] is not Ellipsis:
-            return tuple(_build(k, v) for k, v in zip(arguments, value, strict=True))
-        if arguments[0] is int:  # the hot path: token ids
-            return tuple(value)
-        return tuple(_build(arguments[0], item) for item in value)
-    return kind(value)
+    return typing.cast(Message, _CODEC.decode(frame))

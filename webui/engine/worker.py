@@ -31,7 +31,7 @@ from webui.engine.request import (
 from webui.engine.runner import DecodeError, Interrupted, ModelLoadError, ModelRunner
 from webui.engine.scheduler import Batch, Scheduler
 from webui.engine.sequence import Sequence
-from webui.engine.wire import read_frame, write_frame
+from webui.wire import read_frame, write_frame
 
 log = logging.getLogger(__name__)
 
