@@ -124,7 +124,12 @@ class Chat:
         if engine is None or not engine.is_alive or not path:
             return None
         model = LoadedModel(engine, self._pool.spec(self._pool.current_id))
-        return self._prompt(model, conversation, path).usage
+        if path[-1].role is Role.USER:
+            return self._prompt(model, conversation, path).usage
+        # A prompt ends with a question: the shortest one stands for the next.
+        asked = [*path, replace(path[-1], role=Role.USER, content="?")]
+        usage = self._prompt(model, conversation, asked).usage
+        return replace(usage, num_turns=usage.num_turns - 1)
 
     def _begin(self, conversation: Conversation, question: Message) -> "_Draft":
         """An empty answer to `question`, saved at once so that nothing is lost from here on."""
