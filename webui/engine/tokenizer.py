@@ -16,6 +16,7 @@ from pathlib import Path
 import llama_cpp.llama_cpp as ll
 
 from webui.engine.detokenizer import IncrementalDetokenizer, StopChecker
+from webui.engine.runs import UNLIMITED, cuts_in_long_runs
 from webui.engine.specials import Ranges, Raw, SpecialToken, is_structure, partition
 from webui.errors import AppError
 from webui.rendered import BosRule, RenderedPrompt, Span
@@ -24,7 +25,6 @@ __all__ = ["IncrementalDetokenizer", "StopChecker", "Tokenizer", "TokenizerError
 
 log = logging.getLogger(__name__)
 
-VOCAB_TYPE_SPM = 1
 # SentencePiece puts a space before every text. This character is in no vocabulary, so nothing
 # merges with it: put in front of a text it takes the space, and its own ids can be cut off.
 LEAD = "\ue000"
@@ -51,7 +51,12 @@ class Tokenizer:
         self.bos_id = int(ll.llama_vocab_bos(self._vocab))
         self.eos_id = int(ll.llama_vocab_eos(self._vocab))
         self.add_bos = bool(ll.llama_vocab_get_add_bos(self._vocab))
-        self._is_spm = int(ll.llama_vocab_type(self._vocab)) == VOCAB_TYPE_SPM
+        kind = int(ll.llama_vocab_type(self._vocab))
+        self._is_spm = kind == ll.LLAMA_VOCAB_TYPE_SPM
+        self._has_limited_runs = (
+            kind == ll.LLAMA_VOCAB_TYPE_BPE
+            and _metadata(model, "tokenizer.ggml.pre") not in UNLIMITED
+        )
         self._attributes = [
             int(ll.llama_vocab_get_attr(self._vocab, token_id)) for token_id in range(self.n_vocab)
         ]
@@ -134,14 +139,16 @@ class Tokenizer:
         return sorted(cuts)
 
     def _tokenize(self, text: str, is_inside: bool) -> list[int]:
-        if not (is_inside and self._is_spm):
-            return self._llama_tokenize(text)
-        return self._llama_tokenize(LEAD + text)[len(self._lead_ids) :]
+        if is_inside and self._is_spm:
+            return self._llama_tokenize(LEAD + text)[len(self._lead_ids) :]
+        cuts = cuts_in_long_runs(text) if self._has_limited_runs else []
+        parts = zip([0, *cuts], [*cuts, len(text)], strict=True)
+        return [i for start, end in parts for i in self._llama_tokenize(text[start:end])]
 
-    def _llama_tokenize(self, text: str, *, parse_special: bool = False) -> list[int]:
+    def _llama_tokenize(self, text: str) -> list[int]:
         data = text.encode("utf-8", "replace")
         ids = (ll.llama_token * (len(data) + 8))()
-        count = ll.llama_tokenize(self._vocab, data, len(data), ids, len(ids), False, parse_special)
+        count = ll.llama_tokenize(self._vocab, data, len(data), ids, len(ids), False, False)
         if count < 0:
             raise TokenizerError("prompts.not_tokenized", num_chars=len(text))
         return list(ids[:count])
@@ -296,6 +303,12 @@ def _load(path: Path) -> ll.llama_model_p:
     if not model:
         raise TokenizerError("prompts.no_vocabulary", name=path.name, reason=_log.last_error)
     return model
+
+
+def _metadata(model: ll.llama_model_p, key: str) -> str:
+    buffer = ctypes.create_string_buffer(256)
+    count = ll.llama_model_meta_val_str(model, key.encode(), buffer, len(buffer))
+    return buffer.value.decode("utf-8", "replace") if count >= 0 else ""
 
 
 _NO_DEVICES = (ctypes.c_void_p * 1)(None)

@@ -100,6 +100,7 @@ def _family(name: str, template: ChatTemplate, table: "_Table") -> Family:
 def _format(name: str, template: ChatTemplate, table: "_Table") -> PromptFormat:
     reasoning = table.sub("reasoning")
     fim = table.sub("fim")
+    switch = reasoning.take("switch", "")
     made = PromptFormat(
         name=name,
         template=template,
@@ -110,8 +111,8 @@ def _format(name: str, template: ChatTemplate, table: "_Table") -> PromptFormat:
         default_system=table.take("default_system", ""),
         supports_system=table.one_of("system", ("role", "first_user")) == "role",
         is_completion=table.take("is_completion", False),
-        thinking_switch=reasoning.take("switch", ""),
-        thinks_by_default=reasoning.take("default", True),
+        thinking_switch=switch,
+        thinks_by_default=reasoning.take("default", bool) if switch else None,
         stops_without_thinking=reasoning.strings("stops_without"),
         reasoning=_reasoning(reasoning),
         variables=_variables(table.sub("variables")),

@@ -26,18 +26,19 @@ MAX_ARGUMENT = 100_000  # widths, counts, ranges
 TICK, CONCAT = "kajogaki tick", "kajogaki concat"
 JINJA_FILTERS = frozenset(
     "abs capitalize count d default dictsort first float groupby indent int items last length list"
-    " lower map max min reject rejectattr reverse round select selectattr sort title trim unique"
+    " lower map max min reject rejectattr reverse round select selectattr sort title unique"
     " upper".split()
 )
 UNWEIGHED = frozenset("count d default first last length".split())  # they look at one item only
 # Filters that give back what they were given, or text whose origin they carried along themselves.
-SELECTING = JINJA_FILTERS - frozenset("capitalize indent lower title trim upper".split()) | {
+SELECTING = JINJA_FILTERS - frozenset("capitalize indent lower title upper".split()) | {
     TICK,
     CONCAT,
     "join",
     "replace",
     "safe",
     "string",
+    "trim",
 }
 ITERATING = frozenset(
     "dictsort groupby items join list map max min reject rejectattr select selectattr sort"
@@ -96,7 +97,10 @@ def _guarded(function: Callable[..., Any], name: str) -> Callable[..., Any]:
             None: (),
         }[passes]
         result = function(*first, value, *args, **kwargs)
-        return result if name in SELECTING else marked(result, value, *args, *kwargs.values())
+        if name in SELECTING:
+            return result
+        made = str.__str__(result) if isinstance(result, str) else result  # trust no part of it
+        return marked(made, value, *args, *kwargs.values())
 
     return guarded
 
@@ -203,6 +207,10 @@ def join(parts: Iterable[Any], between: str = "", attribute: str | None = None) 
     return lift(between).join(texts)
 
 
+def _trim(text: Any, chars: str | None = None) -> str:
+    return lift(_text(text)).strip(chars)
+
+
 def _replace(text: Any, old: str, new: str, count: int = -1) -> str:
     return lift(_text(text)).replace(old, _text(new), count)
 
@@ -230,6 +238,7 @@ OWN_FILTERS: dict[str, Callable[..., Any]] = {
     "safe": _text,
     "string": _text,
     "tojson": _tojson,
+    "trim": _trim,
 }
 
 

@@ -63,7 +63,7 @@ class PromptFormat:
     is_completion: bool = False  # a base model: it continues text, it does not answer
     reasoning: Reasoning = Reasoning()
     thinking_switch: str = ""  # the template's variable that turns reasoning on and off
-    thinks_by_default: bool = True
+    thinks_by_default: bool | None = None  # None: the template itself decides
     stops_without_thinking: tuple[str, ...] = ()
     variables: tuple[Variable, ...] = ()
     sampling: Mapping[str, float] = field(default_factory=dict)  # what its makers recommend
@@ -104,8 +104,8 @@ class PromptFormat:
 
     def stop_strings(self, thinking: bool | None = None) -> tuple[str, ...]:
         """Where an answer ends, besides the vocabulary's own end-of-generation tokens."""
-        thinks = self.thinks_by_default if thinking is None else thinking
-        return self.stops if thinks else self.stops + self.stops_without_thinking
+        thinks = self._thinks(thinking)
+        return self.stops + self.stops_without_thinking if thinks is False else self.stops
 
     def reasoning_parser(self, prompt: RenderedPrompt) -> ReasoningParser:
         """Tells reasoning and answer apart in what the model says after `prompt`."""
@@ -128,6 +128,10 @@ class PromptFormat:
             name: variable.check(given.get(name, variable.default))
             for name, variable in known.items()
         }
-        if self.thinking_switch:
-            values[self.thinking_switch] = self.thinks_by_default if thinking is None else thinking
+        thinks = self._thinks(thinking)
+        if self.thinking_switch and thinks is not None:
+            values[self.thinking_switch] = thinks
         return values
+
+    def _thinks(self, thinking: bool | None) -> bool | None:
+        return self.thinks_by_default if thinking is None else thinking
