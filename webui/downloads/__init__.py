@@ -1,0 +1,23 @@
+"""Downloads of models from the Hugging Face hub, or a mirror of it; only when somebody asks.
+
+`queue` keeps what is being fetched, `fetch` is the child process that does it, `messages` is what
+they say to each other.
+"""
+
+from webui.downloads.messages import (
+    DownloadError,
+    DownloadRequest,
+    RemoteFile,
+    RepositoryInfo,
+)
+from webui.downloads.queue import Download, Downloads, DownloadState
+
+__all__ = [
+    "Download",
+    "DownloadError",
+    "DownloadRequest",
+    "DownloadState",
+    "Downloads",
+    "RemoteFile",
+    "RepositoryInfo",
+]
