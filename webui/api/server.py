@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import gc
 import logging
 import os
 import socket
@@ -39,6 +40,9 @@ def serve(application: Application, on_ready: Callable[[str], None]) -> None:
     with listen(settings.host, settings.port) as listener:
         port = listener.getsockname()[1]
         web, end_streams = create_app(application, port)
+        # What the libraries have made stays: collecting it again took 0.3 s of the event loop.
+        gc.collect()
+        gc.freeze()
         config = uvicorn.Config(
             web, log_config=None, access_log=False, timeout_graceful_shutdown=SHUTDOWN_S
         )

@@ -1,0 +1,24 @@
+"""schemathesis: requests made from our OpenAPI document find no 5xx."""
+
+from typing import Any
+
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis.checks import not_a_server_error
+
+from tests.api.servers import Server
+
+
+def test_no_request_made_from_our_document_is_an_error_of_the_server(server: Server) -> None:
+    schema = schemathesis.openapi.from_url(f"{server.url}/v1/openapi.json")
+    operations = [result.ok() for result in schema.get_all_operations()]
+    assert len(operations) >= 4
+    cases = st.one_of([operation.as_strategy() for operation in operations])
+
+    @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(cases)
+    def check(case: Any) -> None:
+        case.call_and_validate(checks=[not_a_server_error], timeout=60)
+
+    check()
