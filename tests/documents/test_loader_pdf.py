@@ -18,8 +18,8 @@ from tests.documents.makepdf import (
     write,
 )
 from webui.documents.errors import DocumentError, PasswordNeededError
-from webui.documents.loader import Kind, Reader, kind_of, load
-from webui.documents.pages import PageProblem, whole_text
+from webui.documents.loader import kind_of, load
+from webui.documents.pages import Kind, PageProblem, Reader, whole_text
 from webui.strings import Language
 
 PARAGRAPH = (

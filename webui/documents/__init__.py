@@ -1,13 +1,13 @@
 """Documents: read, repaired, split, indexed and found again. Knows nothing about the page.
 
-    pages.py          values: Page, Sentence, Chunk, Span; where each character stood on the paper
-    errors.py         DocumentError: why a file cannot be read
-    characters.py     single characters: wrong ones repaired, garble recognised (pure)
-    layout.py         characters with boxes → printed lines, horizontal or vertical, no furigana
-    repair.py         lines → paragraphs: running heads, line ends, needless spaces
-    pdfium_reader.py  pdfium's only door: characters with boxes, page pictures
-    pypdf_reader.py   pypdf's only door: the second reader
-    text_formats.py   text, HTML and Word files → text
-    loader.py         a file → pages
-    splitter.py       pages → sentences → chunks
+pages.py          values: Page, Sentence, Chunk, Span; where each character stood on the paper
+errors.py         DocumentError: why a file cannot be read
+characters.py     single characters: wrong ones repaired, garble recognised (pure)
+layout.py         characters with boxes → printed lines, horizontal or vertical, no furigana
+repair.py         lines → paragraphs: running heads, line ends, needless spaces
+pdfium_reader.py  pdfium's only door: characters with boxes, page pictures
+pypdf_reader.py   pypdf's only door: the second reader
+text_formats.py   text, HTML and Word files → text
+loader.py         a file → pages
+splitter.py       pages → sentences → chunks
 """

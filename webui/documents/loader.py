@@ -8,13 +8,12 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 
 from webui.documents.characters import is_garbled, repaired_text
 from webui.documents.errors import DocumentError, PasswordNeededError
 from webui.documents.layout import lines_of
-from webui.documents.pages import Page, PageProblem
+from webui.documents.pages import Kind, Page, PageProblem, Reader
 from webui.documents.pdfium_reader import PdfiumFile, UnreadableError, WrongPasswordError
 from webui.documents.pypdf_reader import PypdfFile
 from webui.documents.repair import PageLines, page_of_text, repaired_pages
@@ -33,21 +32,6 @@ MAX_PAGES = 20_000
 _MAX_FAILED_PAGES = 50  # in a row
 
 
-class Kind(StrEnum):
-    PDF = "pdf"
-    WORD = "docx"
-    HTML = "html"
-    MARKDOWN = "md"
-    TEXT = "txt"
-
-
-class Reader(StrEnum):
-    """Which PDF reader goes first."""
-
-    PDFIUM = "pdfium"
-    PYPDF = "pypdf"  # after pdfium has taken its process with it
-
-
 Progress = Callable[[int, int, int], None]  # pages done, pages in all, characters so far
 
 
@@ -55,13 +39,13 @@ def kind_of(path: Path, name: str = "") -> Kind:
     """What the file is. Raises DocumentError when it is nothing that can be read."""
     size = path.stat().st_size
     with path.open("rb") as file:
-        head = file.read(4096)
+        head = file.read(16_384)
     if not head.strip(b"\x00 \t\r\n"):
         raise DocumentError("documents.empty")
     if size > MAX_FILE_BYTES:
         raise DocumentError("documents.too_large", limit_mb=MAX_FILE_BYTES // 1_000_000)
-    if b"%PDF-" in head[:1024]:
-        return Kind.PDF
+    if b"%PDF-" in head[:1024] or (b"%PDF-" in head and b"\x00" in head):
+        return Kind.PDF  # some stand behind junk
     if head.startswith(b"PK") and is_word(path):
         return Kind.WORD
     if head.startswith(b"\xd0\xcf\x11\xe0"):

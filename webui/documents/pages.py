@@ -12,6 +12,21 @@ from itertools import pairwise
 Box = tuple[float, float, float, float]  # left, top, right, bottom in points from the top left
 
 
+class Kind(StrEnum):
+    PDF = "pdf"
+    WORD = "docx"
+    HTML = "html"
+    MARKDOWN = "md"
+    TEXT = "txt"
+
+
+class Reader(StrEnum):
+    """Which PDF reader goes first."""
+
+    PDFIUM = "pdfium"
+    PYPDF = "pypdf"  # after pdfium has taken its process with it
+
+
 class PageProblem(StrEnum):
     """Why a page has no usable text; it is named to the user and never indexed."""
 

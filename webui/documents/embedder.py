@@ -1,0 +1,134 @@
+"""sentence-transformers' only door: texts → unit vectors, passages → scores. Local folders only.
+
+Imported in the embedder's worker process and nowhere else: torch takes seconds and 400 MB. Nothing
+is downloaded, no code from a model folder runs, and pickled weights are refused.
+"""
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy
+import sentence_transformers
+
+from webui.documents.errors import DocumentError
+from webui.documents.messages import EmbedderReady, Scores, Vectors
+
+_BATCH = 16
+_SAMPLE_BYTES = 1 << 20
+_RERANK_CHARS = 2000
+
+
+class Embedder:
+    """A bi-encoder. Raises DocumentError when `path` is none that can be used."""
+
+    def __init__(self, path: Path, num_threads: int = 0) -> None:
+        _check_folder(path, "modules.json")
+        _use_threads(num_threads)
+        try:
+            self._model: Any = sentence_transformers.SentenceTransformer(
+                str(path), local_files_only=True, trust_remote_code=False
+            )
+            dimensions = self._model.get_embedding_dimension()
+            self._num_dimensions = int(dimensions or len(self._model.encode(["あ"])[0]))
+        except Exception as error:  # a broken folder fails in any of a hundred ways
+            raise _broken(path, error) from error
+        self._path = path
+
+    def ready(self) -> EmbedderReady:
+        prompts = {name: text or "" for name, text in dict(self._model.prompts).items()}
+        document = prompts.get("document", "") or prompts.get("passage", "")
+        return EmbedderReady(
+            fingerprint=fingerprint(self._path),
+            num_dimensions=self._num_dimensions,
+            max_tokens=_max_tokens(self._model),
+            query_prompt=prompts.get("query", ""),
+            document_prompt=document,
+        )
+
+    def embed(self, texts: tuple[str, ...], *, is_query: bool) -> Vectors:
+        """Unit vectors with the model's own prompt for queries or documents."""
+        encode = self._model.encode_query if is_query else self._model.encode_document
+        vectors = encode(
+            list(texts), batch_size=_BATCH, show_progress_bar=False, convert_to_numpy=True
+        )
+        return Vectors(base64.b64encode(_unit(vectors).astype("<f2").tobytes()).decode("ascii"))
+
+
+class Reranker:
+    """A CrossEncoder. A bi-encoder's folder would load with an untrained head, so it is refused."""
+
+    def __init__(self, path: Path) -> None:
+        _check_folder(path, "config.json")
+        try:
+            config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+            architectures = config.get("architectures") or [""]
+        except (OSError, ValueError, AttributeError) as error:
+            raise _broken(path, error) from error
+        if not str(architectures[0]).endswith("ForSequenceClassification"):
+            raise DocumentError("documents.reranker_wrong", name=path.name)
+        try:
+            self._model: Any = sentence_transformers.CrossEncoder(
+                str(path), local_files_only=True, trust_remote_code=False
+            )
+        except Exception as error:
+            raise _broken(path, error) from error
+
+    def scores(self, query: str, texts: tuple[str, ...]) -> Scores:
+        pairs = [(query, text[:_RERANK_CHARS]) for text in texts]
+        values = self._model.predict(pairs, batch_size=_BATCH, show_progress_bar=False)
+        return Scores(tuple(float(value) for value in numpy.asarray(values).reshape(len(texts))))
+
+
+def fingerprint(path: Path) -> str:
+    """Tells one model from another: names, sizes and (the ends of) the contents of its files."""
+    digest = hashlib.blake2b(digest_size=12)
+    for file in sorted(path.rglob("*")):
+        if not file.is_file() or file.suffix in (".md", ".txt.lock") or file.name[0] == ".":
+            continue
+        size = file.stat().st_size
+        digest.update(f"{file.relative_to(path).as_posix()}\0{size}\0".encode())
+        with file.open("rb") as data:
+            digest.update(data.read(_SAMPLE_BYTES))
+            if size > _SAMPLE_BYTES:
+                data.seek(max(_SAMPLE_BYTES, size - _SAMPLE_BYTES))
+                digest.update(data.read())
+    return digest.hexdigest()
+
+
+def _check_folder(path: Path, needed: str) -> None:
+    if not path.is_dir():
+        raise DocumentError("documents.embedder_missing", name=path.name)
+    if not (path / needed).is_file():
+        raise _broken(path, f"{needed}: not there")
+    if not any(path.rglob("*.safetensors")):
+        raise _broken(path, "no safetensors")
+
+
+def _broken(path: Path, reason: object) -> DocumentError:
+    text = f"{type(reason).__name__}: {reason}" if isinstance(reason, Exception) else str(reason)
+    return DocumentError(
+        "documents.embedder_broken", name=path.name, reason=" ".join(text.split())[:200]
+    )
+
+
+def _use_threads(num_threads: int) -> None:
+    if num_threads > 0:
+        import torch
+
+        torch.set_num_threads(num_threads)
+
+
+def _max_tokens(model: Any) -> int:
+    length = model.max_seq_length
+    return int(length) if isinstance(length, int | float) and 0 < length < 1e7 else 0
+
+
+def _unit(vectors: Any) -> Any:
+    """Rows of length 1; a row that is no number is an error, not a wrong neighbour."""
+    array = numpy.asarray(vectors, dtype=numpy.float32)
+    if not numpy.isfinite(array).all():
+        raise DocumentError("documents.embedder_broken", name="", reason="NaN")
+    return array / numpy.maximum(numpy.linalg.norm(array, axis=1, keepdims=True), 1e-12)

@@ -1,0 +1,400 @@
+"""A document worker process as the web process sees it: spawned when first needed, killed when a
+job takes too long or too much, started again by the next job.
+
+Blocking, for threads; one job at a time per process. Knows nothing about the database.
+"""
+
+import base64
+import contextlib
+import logging
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import psutil
+
+from webui.documents.errors import DocumentError, PasswordNeededError
+from webui.documents.messages import (
+    CODEC,
+    ChunksMade,
+    DrawPage,
+    Embed,
+    EmbedderReady,
+    Failed,
+    FileRead,
+    LoadEmbedder,
+    Message,
+    PageRead,
+    Picture,
+    ReadFile,
+    Reading,
+    Rerank,
+    Scores,
+    Started,
+    Vectors,
+)
+from webui.documents.pages import Chunk, Page, Reader
+from webui.errors import AppError
+from webui.wire import read_frame, write_frame
+
+log = logging.getLogger(__name__)
+
+_POLL_S = 0.1
+_START_LIMIT_S = 60.0
+_MAX_RSS_BYTES = 500_000_000
+
+# A file may use this much processor time, and more only for what it delivers: the slowest honest
+# documents give 10,000 characters a second, empty pages take 2 ms.
+_FREE_S = 6.0
+_S_PER_CHAR = 1 / 2000
+_S_PER_PAGE = 0.005
+_SECOND_TRY_S = 3.0
+_MAX_WALL_SHARE = 6.0  # of the processor time, for a busy machine
+
+_DRAW_LIMIT_S = 15.0
+_EMBED_LIMIT_S = 300.0
+_LOAD_LIMIT_S = 300.0
+
+
+class WorkerDiedError(DocumentError):
+    """The process ended, or had to be ended, in the middle of a job."""
+
+    def __init__(self, key: str = "documents.reader_died") -> None:
+        super().__init__(key)
+
+
+class Cancelled(Exception):
+    """The job's owner does not want it any more."""
+
+
+class Role(StrEnum):
+    READER = "reader"
+    EMBEDDER = "embedder"
+
+
+@dataclass(slots=True)
+class ReadDocument:
+    """What came out of a file."""
+
+    kind: str
+    pages: list[Page] = field(default_factory=list)
+    chunks: list[Chunk] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Budget:
+    """Processor seconds that a job may use; `extend` as it delivers."""
+
+    allowed_s: float
+    max_rss_bytes: int = 0  # 0: no limit
+
+    def for_reading(self, news: Reading) -> "Budget":
+        earned = news.num_chars * _S_PER_CHAR + news.num_done * _S_PER_PAGE
+        return Budget(_FREE_S + earned, self.max_rss_bytes)
+
+
+IsCancelled = Callable[[], bool]
+
+
+def never() -> bool:
+    return False
+
+
+class WorkerProcess:
+    """One child. `run` is for one thread at a time; the lock makes the others wait."""
+
+    def __init__(self, role: Role) -> None:
+        self._role = role
+        self._lock = threading.RLock()
+        self._child: _Child | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return self._child.pid if self._child else None
+
+    @contextlib.contextmanager
+    def reserved(self) -> Iterator[None]:
+        """Nobody else's job comes between."""
+        with self._lock:
+            yield
+
+    @property
+    def is_running(self) -> bool:
+        return self._child is not None and self._child.is_alive
+
+    def run(
+        self, job: Message, budget: Budget, is_cancelled: IsCancelled = never
+    ) -> Iterator[Message]:
+        """The answers to `job`; stop asking when the last one has come.
+
+        Raises the AppError that the worker reports, WorkerDiedError, Cancelled. Whoever leaves in
+        the middle leaves a worker that is ended.
+        """
+        with self._lock:
+            child = self._started(is_cancelled)
+            watch = _Watch(child, budget)
+            is_over = False
+            try:
+                child.send(job)
+                while not is_over:
+                    message = self._next(child, watch, is_cancelled)
+                    is_over = isinstance(
+                        message, FileRead | Picture | EmbedderReady | Vectors | Scores
+                    )
+                    if isinstance(message, Failed):
+                        is_over = True
+                        raise _error(message)
+                    if isinstance(message, Reading):
+                        watch.budget = watch.budget.for_reading(message)
+                    yield message
+            finally:
+                if not is_over:
+                    self.stop()
+
+    def stop(self) -> None:
+        """End the process; its memory is given back."""
+        child, self._child = self._child, None
+        if child:
+            child.stop()
+
+    def _started(self, is_cancelled: IsCancelled) -> "_Child":
+        if self._child and self._child.is_alive:
+            return self._child
+        self.stop()
+        self._child = child = _Child(self._role)
+        deadline = time.monotonic() + _START_LIMIT_S
+        while True:
+            message = child.receive(_POLL_S)
+            if isinstance(message, Started):
+                return child
+            if message is _Child.END or time.monotonic() > deadline or is_cancelled():
+                self.stop()
+                if is_cancelled():
+                    raise Cancelled
+                raise WorkerDiedError
+
+    def _next(self, child: "_Child", watch: "_Watch", is_cancelled: IsCancelled) -> Message:
+        while True:
+            message = child.receive(_POLL_S)
+            if message is _Child.END:
+                raise WorkerDiedError
+            if is_cancelled():
+                raise Cancelled
+            if message is not None:
+                return cast(Message, message)
+            watch.check()
+
+
+class DocumentReader:
+    """Reads files and draws pages in a child that may die of them."""
+
+    def __init__(self) -> None:
+        self._process = WorkerProcess(Role.READER)
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid
+
+    def stop(self) -> None:
+        self._process.stop()
+
+    def read(
+        self,
+        path: Path,
+        name: str,
+        *,
+        password: str = "",
+        on_progress: Callable[[Reading], None] = lambda news: None,
+        is_cancelled: IsCancelled = never,
+    ) -> ReadDocument:
+        """Everything in the file. Raises DocumentError, PasswordNeededError, Cancelled."""
+
+        def attempt(reader: Reader, allowed_s: float) -> ReadDocument:
+            job = ReadFile(str(path), name, password, reader)
+            budget = Budget(allowed_s, _MAX_RSS_BYTES)
+            return _collect(self._process.run(job, budget, is_cancelled), on_progress)
+
+        try:
+            return attempt(Reader.PDFIUM, _FREE_S)
+        except WorkerDiedError as error:
+            log.warning("a file ended the reader (%s); the other reader tries", error.key)
+            if error.key == "documents.too_slow":
+                raise
+        return attempt(Reader.PYPDF, _SECOND_TRY_S)
+
+    def draw(self, path: Path, number: int, width: int, password: str = "") -> bytes:
+        """A page of a PDF as PNG."""
+        job = DrawPage(str(path), password, number, width)
+        for message in self._process.run(job, Budget(_DRAW_LIMIT_S, _MAX_RSS_BYTES)):
+            if isinstance(message, Picture):
+                return base64.b64decode(message.png)
+        raise WorkerDiedError
+
+
+class EmbedderProcess:
+    """An embedding model in its own process, loaded when first used."""
+
+    def __init__(self, path: Path, num_threads: int = 0) -> None:
+        self._path = path
+        self._num_threads = num_threads
+        self._process = WorkerProcess(Role.EMBEDDER)
+        self._ready: EmbedderReady | None = None
+        self._ready_pid: int | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid
+
+    def stop(self) -> None:
+        self._process.stop()
+
+    def ready(self, is_cancelled: IsCancelled = never) -> EmbedderReady:
+        """What the model is; loads it unless it is loaded. Raises DocumentError."""
+        with self._process.reserved():
+            if self._ready and self._process.is_running and self._process.pid == self._ready_pid:
+                return self._ready
+            job = LoadEmbedder(str(self._path), self._num_threads)
+            for message in self._process.run(job, Budget(_LOAD_LIMIT_S), is_cancelled):
+                if isinstance(message, EmbedderReady):
+                    self._ready, self._ready_pid = message, self._process.pid
+                    return message
+        raise WorkerDiedError("documents.embedder_died")
+
+    def embed(
+        self, texts: tuple[str, ...], *, is_query: bool, is_cancelled: IsCancelled = never
+    ) -> bytes:
+        """Little-endian float16, one unit vector of `num_dimensions` for each text."""
+        with self._process.reserved():
+            self.ready(is_cancelled)
+            job = Embed(texts, is_query)
+            for message in self._process.run(job, Budget(_EMBED_LIMIT_S), is_cancelled):
+                if isinstance(message, Vectors):
+                    return base64.b64decode(message.data)
+        raise WorkerDiedError("documents.embedder_died")
+
+    def rerank(self, path: Path, query: str, texts: tuple[str, ...]) -> tuple[float, ...]:
+        """How well each text answers the query, by the CrossEncoder at `path`."""
+        job = Rerank(str(path), query, texts)
+        for message in self._process.run(job, Budget(_EMBED_LIMIT_S)):
+            if isinstance(message, Scores):
+                return message.values
+        raise WorkerDiedError("documents.embedder_died")
+
+
+def _collect(messages: Iterator[Message], on_progress: Callable[[Reading], None]) -> ReadDocument:
+    document = ReadDocument("")
+    for message in messages:
+        match message:
+            case Reading():
+                on_progress(message)
+            case PageRead(page):
+                document.pages.append(page)
+            case ChunksMade(chunks):
+                document.chunks += chunks
+            case FileRead(kind, _):
+                document.kind = kind
+    return document
+
+
+def _error(failure: Failed) -> AppError:
+    if failure.password:
+        return PasswordNeededError(was_given=failure.password == 2)
+    return DocumentError(failure.key, **failure.values)
+
+
+class _Watch:
+    """Ends a job that uses more than its budget."""
+
+    def __init__(self, child: "_Child", budget: Budget) -> None:
+        self.budget = budget
+        self._child = child
+        self._started = time.monotonic()
+        self._cpu_before = child.cpu_s()
+
+    def check(self) -> None:
+        used_s = self._child.cpu_s() - self._cpu_before
+        wall_s = time.monotonic() - self._started
+        if used_s > self.budget.allowed_s or wall_s > _MAX_WALL_SHARE * self.budget.allowed_s:
+            raise WorkerDiedError("documents.too_slow")
+        if 0 < self.budget.max_rss_bytes < self._child.rss_bytes():
+            raise WorkerDiedError
+
+
+class _Child:
+    """The operating system's side: two pipes and a thread that reads one of them."""
+
+    END = object()
+
+    def __init__(self, role: Role) -> None:
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "HF_HUB_OFFLINE": "1",
+            "TRANSFORMERS_OFFLINE": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "TOKENIZERS_PARALLELISM": "false",
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "webui.documents.worker", role],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+        )
+        self.pid = self._process.pid
+        self._usage = psutil.Process(self.pid)
+        self._messages: queue.SimpleQueue[object] = queue.SimpleQueue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def send(self, message: Message) -> None:
+        """A child that is gone gets nothing; its end is told by `receive`."""
+        with contextlib.suppress(OSError, ValueError):
+            write_frame(cast(BinaryIO, self._process.stdin), CODEC.encode(message))
+
+    def receive(self, timeout_s: float) -> Any:
+        """The next message, END when the child is gone, None when nothing came in time."""
+        try:
+            return self._messages.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+
+    def cpu_s(self) -> float:
+        try:
+            times = self._usage.cpu_times()
+        except psutil.Error:
+            return 0.0
+        return float(times.user + times.system)
+
+    def rss_bytes(self) -> int:
+        try:
+            return int(self._usage.memory_info().rss)
+        except psutil.Error:
+            return 0
+
+    def stop(self) -> None:
+        """Kill the process and leave no zombie; it owns nothing that could be left half done."""
+        self._process.kill()
+        self._process.wait()
+        with contextlib.suppress(OSError):
+            cast(BinaryIO, self._process.stdin).close()
+
+    def _read(self) -> None:
+        with cast(BinaryIO, self._process.stdout) as pipe:
+            try:
+                while (frame := read_frame(pipe)) is not None:
+                    self._messages.put(CODEC.decode(frame))
+            except (OSError, ValueError) as error:
+                log.error("the document worker sent something unreadable: %s", error)
+                self._process.kill()
+        self._messages.put(self.END)

@@ -1,0 +1,197 @@
+"""The document worker process: one job after the other, each answered on the pipe.
+
+Started by process.py as `python -m webui.documents.worker ROLE`. A reader parses hostile files, so
+it limits its own memory and may write no file; an embedder loads torch. They are never the same
+process. When stdin closes, the parent is gone and so is this process.
+"""
+
+import base64
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from webui.documents.errors import DocumentError, PasswordNeededError
+from webui.documents.loader import kind_of, load
+from webui.documents.messages import (
+    CODEC,
+    ChunksMade,
+    DrawPage,
+    Embed,
+    Failed,
+    FileRead,
+    LoadEmbedder,
+    Message,
+    PageRead,
+    Picture,
+    ReadFile,
+    Reading,
+    Rerank,
+    Started,
+)
+from webui.documents.pages import Kind, Reader
+from webui.documents.splitter import Source, chunks, split
+from webui.errors import AppError
+from webui.wire import read_frame, write_frame
+
+log = logging.getLogger(__name__)
+
+READER_MEMORY_BYTES = 420_000_000  # private memory; with code and caches under 500 MB
+_REPORT_EVERY_S = 0.2
+_CHUNKS_PER_MESSAGE = 500
+
+Send = Callable[[Message], None]
+
+
+def main(role: str) -> None:
+    logging.basicConfig(level=os.environ.get("KAJOGAKI_LOG_LEVEL", "WARNING"), stream=sys.stderr)
+    pipe_in, pipe_out = sys.stdin.buffer, _take_stdout()
+
+    def send(message: Message) -> None:
+        write_frame(pipe_out, CODEC.encode(message))
+
+    handle = _reader() if role == "reader" else _embedder()
+    send(Started())
+    while (frame := read_frame(pipe_in)) is not None:
+        _answer(CODEC.decode(frame), handle, send)
+
+
+def _take_stdout() -> BinaryIO:
+    """The pipe to the parent; whatever libraries print goes to stderr instead."""
+    pipe = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return pipe
+
+
+def _answer(message: Any, handle: Callable[[Any, Send], None], send: Send) -> None:
+    try:
+        handle(message, send)
+    except PasswordNeededError as error:
+        send(Failed(error.key, {}, 2 if error.was_given else 1))
+    except AppError as error:
+        send(Failed(error.key, _plain(error.values)))
+    except MemoryError:
+        send(Failed("documents.reader_died", {}))
+        raise
+    except Exception:
+        log.exception("a job failed")
+        send(Failed("documents.damaged", {}))
+
+
+def _plain(values: dict[str, object]) -> dict[str, str | int | float]:
+    return {
+        name: value if isinstance(value, str | int | float) else str(value)
+        for name, value in values.items()
+    }
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def _reader() -> Callable[[Any, Send], None]:
+    _limit_memory()
+
+    def handle(message: Any, send: Send) -> None:
+        match message:
+            case ReadFile():
+                _read_file(message, send)
+            case DrawPage():
+                _draw(message, send)
+            case _:
+                raise ValueError(f"unexpected message {message!r}")
+
+    return handle
+
+
+def _limit_memory() -> None:
+    """Where the system can: no more memory than READER_MEMORY_BYTES, and no file written."""
+    try:
+        import resource
+    except ImportError:  # Windows; the parent watches the memory there
+        return
+    resource.setrlimit(resource.RLIMIT_DATA, (READER_MEMORY_BYTES, READER_MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _read_file(job: ReadFile, send: Send) -> None:
+    path = Path(job.path)
+    kind = kind_of(path, job.name)
+    report = _Reporter(send)
+    pages = load(
+        path, job.name, password=job.password, reader=Reader(job.reader), on_progress=report
+    )
+    for page in pages:
+        send(PageRead(page))
+    source = Source(pages)
+    packed = chunks(split(source, is_wrapped=kind in (Kind.TEXT, Kind.MARKDOWN)), source)
+    for start in range(0, len(packed), _CHUNKS_PER_MESSAGE):
+        send(ChunksMade(tuple(packed[start : start + _CHUNKS_PER_MESSAGE])))
+    send(FileRead(kind, len(pages)))
+
+
+class _Reporter:
+    """Sends Reading at most every _REPORT_EVERY_S."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._next = 0.0
+
+    def __call__(self, num_done: int, num_pages: int, num_chars: int) -> None:
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + _REPORT_EVERY_S
+            self._send(Reading(num_done, num_pages, num_chars))
+
+
+def _draw(job: DrawPage, send: Send) -> None:
+    from webui.documents.pdfium_reader import PdfiumFile, UnreadableError, WrongPasswordError
+
+    try:
+        file = PdfiumFile(Path(job.path), job.password)
+        try:
+            png = file.picture(job.number, job.width)
+        finally:
+            file.close()
+    except WrongPasswordError as error:
+        raise PasswordNeededError(was_given=bool(job.password)) from error
+    except UnreadableError as error:
+        raise DocumentError("documents.no_picture") from error
+    send(Picture(base64.b64encode(png).decode("ascii")))
+
+
+# --- embedding -----------------------------------------------------------------------------------
+
+
+def _embedder() -> Callable[[Any, Send], None]:
+    from webui.documents.embedder import Embedder, Reranker
+
+    embedder: Embedder | None = None
+    rerankers: dict[str, Reranker] = {}
+
+    def handle(message: Any, send: Send) -> None:
+        nonlocal embedder
+        match message:
+            case LoadEmbedder(path, num_threads):
+                embedder = None
+                embedder = Embedder(Path(path), num_threads)
+                send(embedder.ready())
+            case Embed(texts, is_query):
+                if embedder is None:
+                    raise DocumentError("documents.no_embedder")
+                send(embedder.embed(texts, is_query=is_query))
+            case Rerank(path, query, texts):
+                if path not in rerankers:
+                    rerankers[path] = Reranker(Path(path))
+                send(rerankers[path].scores(query, texts))
+            case _:
+                raise ValueError(f"unexpected message {message!r}")
+
+    return handle
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
