@@ -27,7 +27,9 @@ from webui.engine.client import Delta, Engine, Progress
 from webui.engine.request import SamplingParams, Usage
 
 MODEL = Path(tempfile.gettempdir()) / "kajogaki-bench" / "random-0.5b.Q4_K_M.gguf"
-FOREVER = SamplingParams(max_tokens=6000, ignore_eos=True)
+# Four of these and a 16k-token prompt fit together into 32k cells.
+LONG_CHAT = SamplingParams(max_tokens=3500, ignore_eos=True)
+SHORT = SamplingParams(max_tokens=16, ignore_eos=True)
 
 
 def main() -> None:
@@ -160,6 +162,7 @@ def page() -> dict[str, object]:
                 time.sleep(3)
                 rss = psutil.Process(process.pid).memory_info().rss
                 process.terminate()
+                process.communicate()
     return {
         "start_to_page_s": round(statistics.median(starts), 2),
         "rss_mb": round(rss / 2**20),
@@ -169,13 +172,13 @@ def page() -> dict[str, object]:
 
 async def read_long(running: Engine, progress: list[int]) -> None:
     """Read a 16k-token prompt; how many of its tokens are done goes into `progress`."""
-    async for event in running.generate(prompt(16000, seed=99), FOREVER):
+    async for event in running.generate(prompt(16000, seed=99), SHORT):
         progress.append(event.num_prompt_done if isinstance(event, Progress) else 16000)
 
 
 async def watch(running: Engine, seed: int, gaps: list[float]) -> None:
     last = 0.0
-    async for event in running.generate(prompt(64, seed=seed), FOREVER):
+    async for event in running.generate(prompt(64, seed=seed), LONG_CHAT):
         if isinstance(event, Delta) and event.token_ids:
             now = time.perf_counter()
             if last:
