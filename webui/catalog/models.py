@@ -15,6 +15,7 @@ from pathlib import Path
 from webui.catalog.entries import Entries, load_entries
 from webui.errors import AppError
 from webui.gguf import BadGgufError, GgufHeader, read_header, shown_name
+from webui.soundness import check_values
 
 STANDIN_ID = "standin"
 STANDIN_TIMEOUT_S = 120
@@ -249,6 +250,7 @@ def _check(header: GgufHeader, path: Path, parts: list[Path]) -> None:
             raise BadGgufError("catalog.part_missing", **values)
     if header.n_tensors == 0 and count == 1:
         raise BadGgufError("catalog.no_weights", name=name)
+    check_values(header, name)
 
 
 def _broken(path: Path, error: AppError | None) -> ModelSpec:

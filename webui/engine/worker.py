@@ -11,6 +11,7 @@ import queue
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import BinaryIO
 
 from webui.engine.prefix_cache import PrefixCache
@@ -31,6 +32,8 @@ from webui.engine.request import (
 from webui.engine.runner import DecodeError, Interrupted, ModelLoadError, ModelRunner
 from webui.engine.scheduler import Batch, Scheduler
 from webui.engine.sequence import Sequence
+from webui.gguf import BadGgufError
+from webui.soundness import check_file
 from webui.wire import read_frame, write_frame
 
 log = logging.getLogger(__name__)
@@ -158,8 +161,9 @@ def main() -> None:
     load = decode(frame)
     assert isinstance(load, LoadModel)
     try:
+        check_file(Path(load.path))  # llama.cpp sees no file that has not passed
         runner = ModelRunner(load, ProgressSender(pipe_out))
-    except ModelLoadError as error:
+    except (BadGgufError, ModelLoadError) as error:
         write_frame(pipe_out, encode(LoadFailed(str(error))))
         return
     core = EngineCore(runner, load.n_batch)
