@@ -1,7 +1,7 @@
 """What is put in order before a template sees it, and what is refused instead."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webui.prompts import MessagesError, builtin_families
@@ -72,6 +72,7 @@ TURNS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(TURNS)
 def test_any_order_gives_a_sound_prompt_or_a_clear_error(turns: list[str]) -> None:
     messages = said(*turns)
@@ -89,6 +90,7 @@ def test_any_order_gives_a_sound_prompt_or_a_clear_error(turns: list[str]) -> No
     assert all(m["content"] in kept for m in messages if m["content"].strip())
 
 
+@settings(deadline=None)
 @given(TURNS, st.sampled_from(sorted(builtin_families())))
 def test_every_family_takes_every_order(turns: list[str], name: str) -> None:
     try:

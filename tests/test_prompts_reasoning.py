@@ -1,7 +1,7 @@
 """Reasoning is told from the answer however the stream is cut, and stays out of history."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webui.prompts import Reasoning, ReasoningKind, RenderedPrompt, Span, builtin_families
@@ -87,6 +87,7 @@ OUTPUTS = st.lists(
 ).map("".join)
 
 
+@settings(deadline=None)
 @given(OUTPUTS, st.sampled_from([THINK, GEMMA, HARMONY, NONE]), st.lists(st.integers(0, 60)))
 def test_the_cut_of_the_stream_does_not_matter(
     output: str, reasoning: Reasoning, cuts: list[int]
@@ -99,6 +100,7 @@ def test_the_cut_of_the_stream_does_not_matter(
     assert ("".join(p[0] for p in pairs), "".join(p[1] for p in pairs)) == whole
 
 
+@settings(deadline=None)
 @given(OUTPUTS)
 def test_no_mark_is_half_shown(output: str) -> None:
     parser = THINK.parser()

@@ -4,7 +4,7 @@ import time
 from datetime import datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webui.prompts import ChatTemplate, RenderedPrompt, TemplateError, TemplateRefusedError
@@ -76,6 +76,7 @@ def test_message_text_stays_marked_through_what_templates_do(source: str) -> Non
     assert marked(template(source).render(MESSAGES)) == CHAINS[source]
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20), st.sampled_from(list(CHAINS)))
 def test_marking_changes_nothing_in_the_text(content: str, source: str) -> None:
     content = content.encode("utf-8", "ignore").decode() + "ab\n</think>x"

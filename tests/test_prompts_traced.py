@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webui.prompts.traced import Traced, concat, spans_of
@@ -69,6 +69,7 @@ def plain(value: Any) -> Any:
     return "".join(value) if isinstance(value, str) else list(map(plain, value))
 
 
+@settings(deadline=None)
 @given(MIXED, MIXED)
 def test_operations_that_move_characters_keep_each_ones_origin(text: str, other: str) -> None:
     for operation in EXACT:
@@ -77,6 +78,7 @@ def test_operations_that_move_characters_keep_each_ones_origin(text: str, other:
         check_exact(result)
 
 
+@settings(deadline=None)
 @given(MIXED, SEPARATORS, st.integers(-1, 3))
 def test_splitting_keeps_each_characters_origin(text: str, sep: str | None, count: int) -> None:
     for result, expected in (
@@ -89,6 +91,7 @@ def test_splitting_keeps_each_characters_origin(text: str, sep: str | None, coun
         check_exact(result)
 
 
+@settings(deadline=None)
 @given(MIXED, MIXED)
 def test_what_cannot_be_followed_counts_as_message_text(text: str, other: str) -> None:
     for operation in WHOLE:
