@@ -308,3 +308,40 @@ def test_english_is_remembered(page: Page) -> None:
     page.get_by_role("button", name="Generation settings").click()
     expect(page.locator("#knob-temperature")).to_contain_text("Temperature")
     assert page.evaluate("document.documentElement.lang") == "en"
+
+
+def test_what_goes_wrong_is_told_in_one_sentence(open_page: OpenPage, site: Site) -> None:
+    page = open_page()
+    page.get_by_role("button", name="生成の設定").click()
+    page.locator("#preset-save").click()
+    expect(page.get_by_role("alert")).to_contain_text("プリセットの名前を")
+
+
+def test_a_lost_server_keeps_what_was_typed(open_page: OpenPage, site: Site) -> None:
+    page = open_page(f"/?chat={site.conversation('a', 'b')}")
+    expect(page.locator(".turn")).to_have_count(2)
+    page.route("**/gradio_api/**", lambda route: route.abort())
+    send(page, "届かない文")
+    expect(page.get_by_role("alert")).to_contain_text("サーバーにつながりません")
+    expect(composer(page)).to_have_value("届かない文")
+
+
+def test_the_end_stays_in_sight_until_the_reader_scrolls_up(
+    open_page: OpenPage, site: Site
+) -> None:
+    formula = "\n\n".join(f"$$\\sum_{{i=1}}^{{{number}}} x_i^2$$" for number in range(12))
+    page = open_page(f"/?chat={site.conversation('式', formula, **ENDLESS)}")
+    expect(page.locator(".katex-display")).to_have_count(12)
+    far = "(() => { const s = document.querySelector('.scroll');\
+ return s.scrollHeight - s.scrollTop - s.clientHeight })()"
+    page.wait_for_function(f"{far} < 5")
+    send(page, "続けて")
+    page.wait_for_function(f"{far} < 60 && document.querySelector('.live .block')")
+    page.locator(".scroll").hover()
+    page.mouse.wheel(0, -400)
+    page.wait_for_function(f"{far} > 200")
+    page.wait_for_timeout(500)
+    assert page.evaluate(far) > 200
+    page.get_by_role("button", name="最新のメッセージへ").click()
+    page.wait_for_function(f"{far} < 60")
+    page.get_by_role("button", name="停止").click()

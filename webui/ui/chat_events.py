@@ -1,12 +1,16 @@
 """The chat's event handlers: from a client's event and request to values for components.
 
-Each is a public endpoint. They read the user from the request, never from the event, and turn
-errors into one sentence. What they do is in conversation.py and its neighbours.
+Each is a public endpoint. They read the user from the request, never from the event, and raise
+AppErrors, which `telling` shows. What they do is in conversation.py and its neighbours.
 """
 
+import asyncio
 import contextlib
+import functools
+import inspect
 import logging
-from collections.abc import AsyncGenerator, Iterator
+import secrets
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import gradio as gr
@@ -20,8 +24,6 @@ from webui.ui.conversation_list import PAGE_SIZE, list_view
 from webui.ui.language import language_of
 from webui.ui.message_view import NUM_TURNS_SHOWN, ended
 from webui.ui.replies import Replies
-
-ERROR_SECONDS = 8
 
 logger = logging.getLogger(__name__)
 
@@ -39,18 +41,16 @@ class ChatEvents:
     async def on_load(self, request: gr.Request) -> tuple[Any, ...]:
         """The whole page for `?chat=`; a new conversation when there is none or it is gone."""
         owner, language = _reader(request)
-        with _shown_errors(language):
-            wanted = str(request.query_params.get("chat") or "")
-            return list_view(self._application, owner, language), *(
-                await self._open(owner, wanted, NUM_TURNS_SHOWN, language)
-            )
+        wanted = str(request.query_params.get("chat") or "")
+        return list_view(self._application, owner, language), *(
+            await self._open(owner, wanted, NUM_TURNS_SHOWN, language)
+        )
 
     async def on_open(self, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
         owner, language = _reader(request)
-        with _shown_errors(language):
-            wanted = text_of(event._data, "conversation")
-            num_turns = number_of(event._data, "turns", NUM_TURNS_SHOWN)
-            return await self._open(owner, wanted, num_turns, language)
+        wanted = text_of(event._data, "conversation")
+        num_turns = number_of(event._data, "turns", NUM_TURNS_SHOWN)
+        return await self._open(owner, wanted, num_turns, language)
 
     async def on_run(
         self, event: gr.EventData, request: gr.Request, *panel: Any
@@ -81,107 +81,92 @@ class ChatEvents:
 
     async def on_stop(self, event: gr.EventData, request: gr.Request) -> None:
         owner, language = _reader(request)
-        with _shown_errors(language):
-            self._replies.stop(owner, text_of(event._data, "conversation"))
+        self._replies.stop(owner, text_of(event._data, "conversation"))
 
     def on_search(self, event: gr.EventData, request: gr.Request) -> Any:
         owner, language = _reader(request)
-        with _shown_errors(language):
-            return self._list(owner, event._data, language)
+        return self._list(owner, event._data, language)
 
     def on_rename(self, event: gr.EventData, request: gr.Request) -> Any:
         owner, language = _reader(request)
-        with _shown_errors(language):
-            title = text_of(event._data, "title").strip()
-            if title:
-                self._application.storage.update_conversation(
-                    owner, text_of(event._data, "conversation"), title=title, title_is_auto=False
-                )
-            return self._list(owner, event._data, language)
+        title = text_of(event._data, "title").strip()
+        if title:
+            self._application.storage.update_conversation(
+                owner, text_of(event._data, "conversation"), title=title, title_is_auto=False
+            )
+        return self._list(owner, event._data, language)
 
-    def on_remove(self, event: gr.EventData, request: gr.Request) -> Any:
+    async def on_remove(self, event: gr.EventData, request: gr.Request) -> Any:
         owner, language = _reader(request)
-        with _shown_errors(language):
-            wanted = text_of(event._data, "conversation")
-            self._application.storage.delete_conversation(owner, wanted)
-            self._replies.stop(owner, wanted)
-            return self._list(owner, event._data, language)
+        wanted = text_of(event._data, "conversation")
+        self._application.storage.delete_conversation(owner, wanted)
+        self._replies.stop(owner, wanted)
+        return self._list(owner, event._data, language)
 
     def on_restore(self, event: gr.EventData, request: gr.Request) -> Any:
         owner, language = _reader(request)
-        with _shown_errors(language):
-            wanted = text_of(event._data, "conversation")
-            self._application.storage.restore_conversation(owner, wanted)
-            return self._list(owner, event._data, language)
+        wanted = text_of(event._data, "conversation")
+        self._application.storage.restore_conversation(owner, wanted)
+        return self._list(owner, event._data, language)
 
     async def on_version(self, event: gr.EventData, request: gr.Request) -> Any:
         owner, language = _reader(request)
-        with _shown_errors(language):
-            message_id = self._editable(owner, text_of(event._data, "message"))
-            version = number_of(event._data, "version", 1)
-            return await conversation.show_version(
-                self._application, owner, message_id, version, language
-            )
+        message_id = self._editable(owner, text_of(event._data, "message"))
+        version = number_of(event._data, "version", 1)
+        return await conversation.show_version(
+            self._application, owner, message_id, version, language
+        )
 
     async def on_undo(self, event: gr.EventData, request: gr.Request) -> Any:
         owner, language = _reader(request)
-        with _shown_errors(language):
-            wanted = text_of(event._data, "conversation")
-            self._replies.check_free(owner, wanted)
-            return await conversation.undo(self._application, owner, wanted, language)
+        wanted = text_of(event._data, "conversation")
+        self._replies.check_free(owner, wanted)
+        return await conversation.undo(self._application, owner, wanted, language)
 
     async def on_delete_message(self, event: gr.EventData, request: gr.Request) -> Any:
         owner, language = _reader(request)
-        with _shown_errors(language):
-            message_id = self._editable(owner, text_of(event._data, "message"))
-            return await conversation.delete_message(self._application, owner, message_id, language)
+        message_id = self._editable(owner, text_of(event._data, "message"))
+        return await conversation.delete_message(self._application, owner, message_id, language)
 
     def on_model(self, event: gr.EventData, request: gr.Request) -> Any:
         owner, language = _reader(request)
-        with _shown_errors(language):
-            wanted = text_of(event._data, "conversation")
-            header_view.choose_model(
-                self._application, owner, wanted, text_of(event._data, "model")
-            )
-            return header_view.header_view(self._application, owner, wanted, language)
+        wanted = text_of(event._data, "conversation")
+        header_view.choose_model(self._application, owner, wanted, text_of(event._data, "model"))
+        return header_view.header_view(self._application, owner, wanted, language)
 
     def on_settings(self, request: gr.Request, conversation_id: object, *panel: Any) -> None:
         """A knob moved: keep it with the conversation. A new one takes the panel when it begins."""
         owner, language = _reader(request)
-        with _shown_errors(language):
-            system_prompt, sampling = sampling_values.from_panel(panel)
-            wanted = text_of({"conversation": conversation_id}, "conversation")
-            if wanted:
-                self._application.storage.update_conversation(
-                    owner, wanted, system_prompt=system_prompt, sampling=sampling
-                )
+        system_prompt, sampling = sampling_values.from_panel(panel)
+        wanted = text_of({"conversation": conversation_id}, "conversation")
+        if wanted:
+            self._application.storage.update_conversation(
+                owner, wanted, system_prompt=system_prompt, sampling=sampling
+            )
 
     def on_choose_preset(
         self, request: gr.Request, conversation_id: object, preset_id: object
     ) -> list[Any]:
         owner, language = _reader(request)
-        with _shown_errors(language):
-            wanted = text_of({"preset": preset_id or ""}, "preset")
-            values = sampling_values.preset_values(self._application, owner, wanted)
-            if values is None:
-                return [gr.skip() for _ in sampling_values.panel_values("", {})]
-            self.on_settings(request, conversation_id, *values)
-            return values
+        wanted = text_of({"preset": preset_id or ""}, "preset")
+        values = sampling_values.preset_values(self._application, owner, wanted)
+        if values is None:
+            return [gr.skip() for _ in sampling_values.panel_values("", {})]
+        self.on_settings(request, conversation_id, *values)
+        return values
 
     def on_save_preset(self, request: gr.Request, name: object, *panel: Any) -> tuple[Any, ...]:
         """(preset chooser, name box) afterwards."""
         owner, language = _reader(request)
-        with _shown_errors(language):
-            wanted = text_of({"name": name or ""}, "name")
-            saved = sampling_values.save_preset(self._application, owner, wanted, panel)
-            return self._presets(owner, saved, language), ""
+        wanted = text_of({"name": name or ""}, "name")
+        saved = sampling_values.save_preset(self._application, owner, wanted, panel)
+        return self._presets(owner, saved, language), ""
 
     def on_delete_preset(self, request: gr.Request, preset_id: object) -> Any:
         owner, language = _reader(request)
-        with _shown_errors(language):
-            wanted = text_of({"preset": preset_id or ""}, "preset")
-            sampling_values.delete_preset(self._application, owner, wanted)
-            return self._presets(owner, None, language)
+        wanted = text_of({"preset": preset_id or ""}, "preset")
+        sampling_values.delete_preset(self._application, owner, wanted)
+        return self._presets(owner, None, language)
 
     async def _open(
         self, owner: str, wanted: str, num_turns: int, language: Language
@@ -223,18 +208,35 @@ def _reader(request: gr.Request) -> tuple[str, Language]:
     return request.username or LOCAL_USER, language_of(dict(request.cookies))
 
 
-@contextlib.contextmanager
-def _shown_errors(language: Language) -> Iterator[None]:
-    """An AppError becomes a toast with its sentence; anything else is logged and neutral."""
-    try:
-        yield
-    except AppError as error:
-        raise _toast(error.message(language), language) from error
-    except Exception as error:
-        logger.exception("a page event failed")
-        raise _toast(text("ui.unexpected", language), language) from error
+def telling(handler: Callable[..., Any], num_outputs: int) -> Callable[..., Any]:
+    """`handler` with one output more: what went wrong, in one sentence.
+
+    (Gradio 6.31 shows no toast for an error of an event that does not go through its queue.)
+    """
+
+    @functools.wraps(handler)
+    async def told(*inputs: Any) -> tuple[Any, ...]:
+        request = next(value for value in inputs if isinstance(value, gr.Request))
+        _, language = _reader(request)
+        try:
+            # What only reads and writes the database must not hold up the streams.
+            is_quick = inspect.iscoroutinefunction(handler)
+            answer = await (handler(*inputs) if is_quick else asyncio.to_thread(handler, *inputs))
+        except AppError as error:
+            return *_nothing(num_outputs), _problem(error.message(language))
+        except Exception:
+            logger.exception("a page event failed")
+            return *_nothing(num_outputs), _problem(text("ui.unexpected", language))
+        values = answer if num_outputs > 1 else (answer,)[:num_outputs]
+        return *values, gr.skip()
+
+    return told
 
 
-def _toast(sentence: str, language: Language) -> gr.Error:
-    title = text("ui.error", language)
-    return gr.Error(sentence, duration=ERROR_SECONDS, title=title, print_exception=False)
+def _nothing(num_outputs: int) -> list[Any]:
+    return [gr.skip() for _ in range(num_outputs)]
+
+
+def _problem(sentence: str) -> dict[str, str]:
+    """Different each time, so that the browser sees the same sentence twice."""
+    return {"sentence": sentence, "nonce": secrets.token_hex(4)}

@@ -4,14 +4,15 @@ The browser's modules (assets/) speak through one component, the bridge: `kajoga
 data)` triggers the event `name` there. Values go back to the components that draw them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 
-from webui.ui.chat_events import ChatEvents
+from webui.ui.chat_events import ChatEvents, telling
 from webui.ui.settings_panel import SettingsPanel
 
 BRIDGE_EVENTS = (
@@ -45,6 +46,7 @@ class ChatTab:
     header: gr.HTML
     transcript: gr.HTML
     live: gr.HTML
+    problem: gr.HTML
     bridge: gr.HTML
     conversation_id: gr.Textbox  # filled in the browser, for the panel's events
 
@@ -71,6 +73,7 @@ def build_chat(conversations: gr.HTML) -> ChatTab:
         transcript = drawn_by("transcript", "transcript")
         drawn_by("composer", "composer")
         live = drawn_by("live", "live", visible="hidden")
+        problem = drawn_by("problem", "problem", visible="hidden")
         names = ", ".join(f"'{name}'" for name in BRIDGE_EVENTS)
         bridge = gr.HTML(
             html_template=" ",
@@ -79,13 +82,13 @@ def build_chat(conversations: gr.HTML) -> ChatTab:
             visible="hidden",
         )
         conversation_id = gr.Textbox(visible="hidden")
-    return ChatTab(conversations, header, transcript, live, bridge, conversation_id)
+    return ChatTab(conversations, header, transcript, live, problem, bridge, conversation_id)
 
 
 def wire_chat(demo: gr.Blocks, tab: ChatTab, panel: SettingsPanel, events: ChatEvents) -> None:
     """All events of the chat."""
-    opened = [tab.transcript, tab.header, panel.preset, *panel.values]
-    demo.load(events.on_load, None, [tab.conversations, *opened], **QUIET)
+    shown = [tab.transcript, tab.header, panel.preset, *panel.values]
+    _wire(tab, demo.load, events.on_load, [tab.conversations, *shown], QUIET)
     tab.bridge.run(
         events.on_run,
         panel.values,
@@ -94,46 +97,64 @@ def wire_chat(demo: gr.Blocks, tab: ChatTab, panel: SettingsPanel, events: ChatE
         preprocess=False,
         **QUIET,
     )
-    _at_once(tab.bridge.open_conversation, events.on_open, opened)
-    _at_once(tab.bridge.stop_reply, events.on_stop, None)
-    _at_once(tab.bridge.search, events.on_search, tab.conversations)
-    _at_once(tab.bridge.rename, events.on_rename, tab.conversations)
-    _at_once(tab.bridge.remove, events.on_remove, tab.conversations)
-    _at_once(tab.bridge.restore, events.on_restore, tab.conversations)
-    _at_once(tab.bridge.version, events.on_version, tab.transcript)
-    _at_once(tab.bridge.undo_turn, events.on_undo, tab.transcript)
-    _at_once(tab.bridge.delete_message, events.on_delete_message, tab.transcript)
-    _at_once(tab.bridge.model, events.on_model, tab.header)
+    bridge = tab.bridge
+    _wire(tab, bridge.open_conversation, events.on_open, shown)
+    _wire(tab, bridge.stop_reply, events.on_stop, [])
+    _wire(tab, bridge.search, events.on_search, [tab.conversations])
+    _wire(tab, bridge.rename, events.on_rename, [tab.conversations])
+    _wire(tab, bridge.remove, events.on_remove, [tab.conversations])
+    _wire(tab, bridge.restore, events.on_restore, [tab.conversations])
+    _wire(tab, bridge.version, events.on_version, [tab.transcript])
+    _wire(tab, bridge.undo_turn, events.on_undo, [tab.transcript])
+    _wire(tab, bridge.delete_message, events.on_delete_message, [tab.transcript])
+    _wire(tab, bridge.model, events.on_model, [tab.header])
     _wire_panel(tab, panel, events)
 
 
-def _at_once(
-    event: Callable[..., Any], handler: Callable[..., Any], outputs: Component | list[Any] | None
-) -> None:
-    event(handler, None, outputs, **AT_ONCE)
-
-
 def _wire_panel(tab: ChatTab, panel: SettingsPanel, events: ChatEvents) -> None:
-    gr.on(
-        [component.input for component in panel.values],
+    of_conversation = {**RAW, "js": WITH_CONVERSATION}
+    _wire(
+        tab,
+        partial(gr.on, [component.input for component in panel.values]),
         events.on_settings,
-        [tab.conversation_id, *panel.values],
-        None,
-        js=WITH_CONVERSATION,
-        **RAW,
+        [],
+        of_conversation,
+        inputs=[tab.conversation_id, *panel.values],
     )
-    panel.preset.input(
+    _wire(
+        tab,
+        panel.preset.input,
         events.on_choose_preset,
-        [tab.conversation_id, panel.preset],
         panel.values,
-        js=WITH_CONVERSATION,
-        **RAW,
+        of_conversation,
+        inputs=[tab.conversation_id, panel.preset],
     )
-    gr.on(
-        [panel.save_preset.click, panel.preset_name.submit],
+    _wire(
+        tab,
+        partial(gr.on, [panel.save_preset.click, panel.preset_name.submit]),
         events.on_save_preset,
-        [panel.preset_name, *panel.values],
         [panel.preset, panel.preset_name],
-        **RAW,
+        RAW,
+        inputs=[panel.preset_name, *panel.values],
     )
-    panel.delete_preset.click(events.on_delete_preset, panel.preset, panel.preset, **RAW)
+    _wire(
+        tab,
+        panel.delete_preset.click,
+        events.on_delete_preset,
+        [panel.preset],
+        RAW,
+        inputs=[panel.preset],
+    )
+
+
+def _wire(
+    tab: ChatTab,
+    event: Callable[..., Any],
+    handler: Callable[..., Any],
+    outputs: Sequence[Component],
+    options: Mapping[str, Any] = AT_ONCE,
+    inputs: Sequence[Component] | None = None,
+) -> None:
+    """`event` calls `handler`; what goes wrong is told by the component `problem`."""
+    told = telling(handler, len(outputs))
+    event(told, inputs, [*outputs, tab.problem], **options)

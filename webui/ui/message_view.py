@@ -23,6 +23,7 @@ class MessageView(TypedDict):
     reasoning: list[str]
     statistics: list[str]  # the quiet line below
     notice: str  # one sentence, if it did not end well
+    is_problem: bool  # the notice tells of an error
     version: int
     num_versions: int
     begins_window: bool  # the first message that the model still gets
@@ -152,6 +153,7 @@ def _message_view(message: Message, begins_window: bool, language: Language) -> 
         reasoning=to_blocks(message.reasoning),
         statistics=statistics_line(message.stats, language) if is_answer else [],
         notice=_notice(message, language),
+        is_problem=message.status is Status.ERROR or bool(message.stats.get("error")),
         version=message.version,
         num_versions=message.num_versions,
         begins_window=begins_window,

@@ -1,6 +1,6 @@
 // Small things in front of the page: toasts, a question with two answers, menus.
 
-import { h, icon, t } from "./core.js";
+import { follow, h, icon, t } from "./core.js";
 
 const TOAST_MS = 7000;
 
@@ -17,6 +17,24 @@ export function toast(sentence, { action, isError = false } = {}) {
     onclick: close }, icon("close")));
   layer("toasts").append(box);
   if (!isError) setTimeout(close, TOAST_MS);
+}
+
+/** What went wrong on the server, from the component that tells it. */
+export function problem(element, props, watch) {
+  follow(props, watch, ({ sentence }) => toast(sentence, { isError: true }));
+}
+
+/** Gradio tells of a lost connection in English only; its toasts are hidden and told by ours. */
+export function watchConnection() {
+  let told = false;
+  new MutationObserver(() => {
+    const theirs = document.querySelector(".toast-wrap > *");
+    if (theirs && !told) {
+      const isLost = theirs.textContent.includes("Connection");
+      toast(t(isLost ? "connection_lost" : "unexpected"), { isError: true });
+    }
+    told = Boolean(theirs);
+  }).observe(document.body, { childList: true, subtree: true });
 }
 
 /** Where things in front of the page live; `kind` names a box of their own in it. */

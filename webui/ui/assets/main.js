@@ -3,13 +3,16 @@
 import { composer } from "./composer.js";
 import { conversations } from "./conversations.js";
 import { bridge, listing, openConversation, send, state } from "./core.js";
+import { problem, watchConnection } from "./dialogs.js";
 import { header, panelHead } from "./header.js";
 import { live, transcript } from "./transcript.js";
 
 const AWAY_MS = 3000; // another tab may have changed things meanwhile
 
 Object.assign(window.kajogaki, { bridge, composer, conversations, header, live, panelHead,
-  transcript, conversationId: () => state.conversation });
+  problem, transcript, conversationId: () => state.conversation });
+
+watchConnection();
 
 addEventListener("popstate", () => {
   openConversation(new URLSearchParams(location.search).get("chat") || "", { push: false });

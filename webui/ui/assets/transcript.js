@@ -19,11 +19,11 @@ export function transcript(element, props, watch) {
   const column = h("div", { class: "messages" });
   const scroll = h("div", { class: "scroll", role: "log", "aria-label": t("messages"),
     tabindex: "0" }, column);
-  const jump = iconButton("down", t("to_end"), () => toEnd(scroll), { class: "icon-button jump" });
-  element.replaceChildren(scroll, jump);
   const view = new Transcript(scroll, column);
+  const jump = iconButton("down", t("to_end"), () => view.toEnd(), { class: "icon-button jump" });
+  element.replaceChildren(scroll, jump);
   scroll.addEventListener("scroll", () => {
-    jump.classList.toggle("visible", !view.seesEnd());
+    jump.classList.toggle("visible", !view.onScroll());
   }, { passive: true });
   follow(props, watch, (value) => view.take(value));
   on("opening", (id) => { if (!id) view.show(blank()); });
@@ -53,23 +53,29 @@ class Transcript {
   #live = null; // a LiveAnswer
   #problem = null; // an error that belongs to no message
   #atEnd = true; // then it stays there, whatever grows
+  #top = 0; // where the reader was
 
   constructor(scroll, column) {
     this.#scroll = scroll;
     this.#column = column;
-    const stay = new ResizeObserver(() => this.#atEnd && this.#toEnd());
+    const stay = new ResizeObserver(() => this.#atEnd && this.toEnd());
     stay.observe(scroll);
     stay.observe(column);
   }
 
-  /** Whether the reader is at the end; looked at when they scroll. */
-  seesEnd() {
+  /** Whether the end is in sight. Only moving up leaves it: content may grow before the event. */
+  onScroll() {
     const { scrollHeight, scrollTop, clientHeight } = this.#scroll;
-    this.#atEnd = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
-    return this.#atEnd;
+    const isNear = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
+    if (isNear) this.#atEnd = true;
+    else if (scrollTop < this.#top) this.#atEnd = false;
+    this.#top = scrollTop;
+    return isNear;
   }
 
-  #toEnd() {
+  /** Show the end, and keep it in sight. */
+  toEnd() {
+    this.#atEnd = true;
     this.#scroll.scrollTop = this.#scroll.scrollHeight;
   }
 
@@ -100,7 +106,7 @@ class Transcript {
     this.#problem = null;
     this.#draw();
     if (grown) this.#scroll.scrollTop += this.#scroll.scrollHeight - height;
-    else if (this.#atEnd) this.#toEnd();
+    else if (this.#atEnd) this.toEnd();
     emit("shown", view);
   }
 
@@ -115,7 +121,7 @@ class Transcript {
     } else {
       this.#draw();
     }
-    if (this.#atEnd) this.#toEnd();
+    if (this.#atEnd) this.toEnd();
   }
 
   #draw() {
@@ -153,7 +159,7 @@ class Transcript {
     this.#live = null;
     if (this.#problem) return [notice(this.#problem)];
     if (this.#view.messages.at(-1)?.role !== "user") return [];
-    return [notice(t("no_answer"), { label: t("answer_now"), run: () => retry() })];
+    return [notice(t("no_answer"), { label: t("answer_now"), run: () => retry() }, false)];
   }
 
   #earlierButton(num) {
@@ -189,7 +195,7 @@ function messageNode(message, context) {
   if (message.notice) {
     const fix = context.isLast && !message.text
       ? { label: t("edit_question"), run: () => editLastQuestion(node) } : undefined;
-    node.insertBefore(notice(message.notice, fix), node.lastChild);
+    node.insertBefore(notice(message.notice, fix, message.is_problem), node.lastChild);
   }
   return node;
 }
@@ -275,8 +281,8 @@ function greeting() {
       { type: "button", onclick: () => emit("compose", t(key)) }, t(key)))));
 }
 
-function notice(sentence, action) {
-  return h("div", { class: "notice", role: "alert" }, h("span", {}, sentence),
+function notice(sentence, action, isProblem = true) {
+  return h("div", { class: isProblem ? "notice" : "notice quiet", role: isProblem && "alert" }, h("span", {}, sentence),
     action ? h("button", { type: "button", onclick: action.run }, action.label) : null);
 }
 
@@ -311,8 +317,4 @@ async function remove(message) {
   if (await confirmed(t("delete_message_question"), t("delete"))) {
     send("delete_message", { message: message.id });
   }
-}
-
-function toEnd(scroll) {
-  scroll.scrollTo({ top: scroll.scrollHeight, behavior: "smooth" });
 }
