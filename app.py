@@ -1,6 +1,7 @@
 """Composition root and command line of Kajogaki.
 
     python app.py [serve] [--host … --port … --data-dir … --models-dir … --no-browser]
+    python app.py chat | bench | keys …   (see webui/commands/)
 
 Exit status 0 on success, 2 on a user's mistake, with one clear line on stderr.
 """
@@ -20,7 +21,10 @@ from typing import Any, NoReturn
 from filelock import FileLock, Timeout
 
 from webui.catalog import Catalog
+from webui.commands import add_commands
 from webui.config import PROJECT_DIR, Settings, add_arguments, load_settings
+from webui.credentials import Credentials, login_needed
+from webui.engine.options import OptionsMemory
 from webui.engine.pool import EnginePool
 from webui.errors import AppError
 from webui.storage import Storage
@@ -28,8 +32,6 @@ from webui.strings import Language, text
 from webui.tasks.chat import Chat
 
 log = logging.getLogger(__name__)
-
-LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost")
 
 
 class StartError(AppError):
@@ -41,6 +43,9 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> int:
     try:
         options = _parser(language).parse_args(arguments)
         settings = load_settings(_given(options))
+        if run := getattr(options, "run", None):
+            _configure_logging(settings)
+            return int(run(settings, options))
         return serve(settings)
     except AppError as error:
         print(error.message(language), file=sys.stderr)
@@ -50,9 +55,9 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> int:
 def serve(settings: Settings) -> int:
     """Serve the page until Ctrl+C. Raises AppError before anything is opened."""
     _configure_logging(settings)
-    if settings.host not in LOCAL_HOSTS:
-        raise StartError("app.public_host", host=settings.host)
     _make_writable(settings.data_dir)
+    if login_needed(settings) and Credentials(settings.data_dir).is_empty:
+        raise StartError("app.no_users", host=settings.host)
     with _only_one_on(settings.data_dir):
         return _serve(settings)
 
@@ -65,8 +70,15 @@ def _serve(settings: Settings) -> int:
     catalog = Catalog(settings.models_dir, PROJECT_DIR / "models" / "builtin")
     storage = Storage(settings.data_dir / "kajogaki.db")
     storage.mark_interrupted()
-    engines = EnginePool(catalog, settings)
-    application = Application(settings, storage, catalog, engines, Chat(storage, engines))
+    engines = EnginePool(catalog, settings, OptionsMemory(storage).of)
+    application = Application(
+        settings,
+        storage,
+        catalog,
+        engines,
+        Chat(storage, engines),
+        Credentials(settings.data_dir),
+    )
     try:
         serve_page(application, lambda url: _announce(url, settings))
     finally:
@@ -87,6 +99,7 @@ def _parser(language: Language) -> argparse.ArgumentParser:
     page = commands.add_parser("serve", help=text("app.serve_help", language))
     for target in (parser, page):
         add_arguments(target, language)
+    add_commands(commands, language, lambda target: add_arguments(target, language))
     return parser
 
 

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 from webui.catalog import Catalog
 from webui.config import Settings
+from webui.credentials import Credentials
 from webui.engine.pool import EnginePool
 from webui.storage import Storage
 from webui.tasks.chat import Chat
 
 LOCAL_USER = "local"  # the owner of everything where nobody has to log in
+USER_SCOPE = "kajogaki.user"  # where the gate writes down who a request comes from
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +20,4 @@ class Application:
     catalog: Catalog
     engines: EnginePool
     chat: Chat
+    credentials: Credentials

@@ -80,6 +80,17 @@ class Settings:
     max_waiting_per_user: int = _setting(
         32, "一人あたりの順番を待てる要求の数", "requests of one user that may wait"
     )
+    login: str = _setting(
+        "auto",
+        "ログインを求めるか（auto は 127.0.0.1 以外で待ち受けるとき）",
+        "whether to ask for a login (auto = when listening on more than 127.0.0.1)",
+        ("auto", "on"),
+    )
+    names: str = _setting(
+        "",
+        "このサーバーに付けた名前（コンマ区切り。Host の確認に使う）",
+        "names under which this server answers, separated by commas (for the Host check)",
+    )
     tokens_per_minute: int = _setting(
         0,
         "API で一人が 1 分に使えるトークン数（0 は無制限）",

@@ -1,6 +1,6 @@
 """Export and import of conversations, and the page's own files, as plain routes.
 
-The owner is whoever the page's login says; in this version the one local user.
+The owner is whoever has logged in.
 """
 
 import json
@@ -11,7 +11,8 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from webui.application import LOCAL_USER, Application
+from webui.api.auth import owner_of
+from webui.application import Application
 from webui.errors import AppError
 from webui.storage import InvalidExportError, NotFoundError
 from webui.strings import Language
@@ -38,7 +39,9 @@ def file_routes(application: Application) -> APIRouter:
             return Response(status_code=404)
         language = language_of(request.cookies)
         try:
-            return await run_in_threadpool(_export, application, name, kind, language)
+            return await run_in_threadpool(
+                _export, application, owner_of(request), name, kind, language
+            )
         except NotFoundError as error:
             return _error(error, language, 404)
 
@@ -47,7 +50,7 @@ def file_routes(application: Application) -> APIRouter:
         language = language_of(request.cookies)
         body = await request.body()
         try:
-            ids = await run_in_threadpool(_import, application, body)
+            ids = await run_in_threadpool(_import, application, owner_of(request), body)
         except AppError as error:
             return _error(error, language, 422)
         return _json({"conversations": ids})
@@ -76,14 +79,12 @@ def file_name(title: str, kind: str) -> str:
     return f"{stem}.{kind}"
 
 
-def _export(application: Application, name: str, kind: str, language: Language) -> Response:
+def _export(
+    application: Application, owner: str, name: str, kind: str, language: Language
+) -> Response:
     storage = application.storage
     everything = name == "all"
-    exported = (
-        storage.export_all(LOCAL_USER)
-        if everything
-        else storage.export_conversation(LOCAL_USER, name)
-    )
+    exported = storage.export_all(owner) if everything else storage.export_conversation(owner, name)
     title = "kajogaki" if everything else exported["conversations"][0]["title"]
     if kind == "json":
         content = json.dumps(exported, ensure_ascii=False, indent=1)
@@ -99,12 +100,12 @@ def _export(application: Application, name: str, kind: str, language: Language) 
     )
 
 
-def _import(application: Application, body: bytes) -> list[str]:
+def _import(application: Application, owner: str, body: bytes) -> list[str]:
     try:
         data = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise InvalidExportError("not_ours") from error
-    return application.storage.import_conversations(LOCAL_USER, data)
+    return application.storage.import_conversations(owner, data)
 
 
 def _error(error: AppError, language: Language, status: int) -> Response:

@@ -5,10 +5,13 @@ by cross-site requests (Origin), by a page in a frame.
 """
 
 import json
+import socket
 from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import urlsplit
+
+import psutil
 
 from webui.strings import Language
 from webui.ui.boot import ASSETS_PATH, with_boot
@@ -21,6 +24,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+EVERYWHERE = ("0.0.0.0", "::")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # A form of another site can send these without asking first.
 FORM_TYPES = ("text/plain", "application/x-www-form-urlencoded")
@@ -141,9 +145,13 @@ class _IndexPage:
         await self._send({"type": "http.response.body", "body": body})
 
 
-def allowed_hosts(host: str) -> frozenset[str]:
-    """The names under which a server that listens on `host` answers."""
-    return LOCAL_NAMES | {host.lower()}
+def allowed_hosts(host: str, names: str = "") -> frozenset[str]:
+    """The names under which a server that listens on `host` answers; `names` adds to them."""
+    given = {name.strip().lower() for name in names.split(",") if name.strip()}
+    if host in EVERYWHERE:
+        own = (a.address for all_ in psutil.net_if_addrs().values() for a in all_)
+        given |= {socket.gethostname().lower(), *(name.partition("%")[0] for name in own)}
+    return LOCAL_NAMES | {host.lower()} | given
 
 
 def headers_of(scope: Scope) -> dict[str, str]:

@@ -13,11 +13,13 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from webui.api.auth import Gate, login_routes
 from webui.api.files import file_routes
 from webui.api.metrics import metrics
 from webui.api.security import PageHeaders, RequestCheck, allowed_hosts
 from webui.api.v1.routes import create_v1
 from webui.application import Application
+from webui.credentials import login_needed
 from webui.errors import AppError
 from webui.ui.environment import prepare_gradio
 
@@ -58,11 +60,15 @@ def create_app(application: Application, port: int) -> tuple[FastAPI, Callable[[
     web = FastAPI(lifespan=_lifespan(application), docs_url=None, redoc_url=None, openapi_url=None)
     web.get("/health")(_health(application))
     web.include_router(file_routes(application))
+    web.include_router(login_routes(application.credentials))
     web.get("/metrics")(lambda: metrics(application.engines))
     web.mount("/v1", create_v1(application))
     end_streams = mount_page(web, application, port)
+    settings = application.settings
+    if login_needed(settings):
+        web.add_middleware(Gate, credentials=application.credentials)
     web.add_middleware(PageHeaders)
-    web.add_middleware(RequestCheck, allowed_hosts=allowed_hosts(application.settings.host))
+    web.add_middleware(RequestCheck, allowed_hosts=allowed_hosts(settings.host, settings.names))
     return web, end_streams
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import gradio as gr
 
-from webui.application import Application
+from webui.application import USER_SCOPE, Application
+from webui.credentials import login_needed
 from webui.strings import Language
 from webui.ui.chat_events import ChatEvents
 from webui.ui.chat_tab import build_chat, build_sidebar, wire_chat
@@ -36,6 +37,11 @@ def build_page(application: Application) -> tuple[gr.Blocks, gr.I18n]:
     return demo, label
 
 
+def _user(request: Any) -> str | None:
+    """Who the gate let in."""
+    return str(request.scope[USER_SCOPE]) if USER_SCOPE in request.scope else None
+
+
 def mount_page(web: Any, application: Application, port: int) -> Callable[[], None]:
     """Mount the page at "/" of the FastAPI application `web`.
 
@@ -60,6 +66,7 @@ def mount_page(web: Any, application: Application, port: int) -> Callable[[], No
         show_error=False,
         max_file_size=MAX_UPLOAD,
         app_kwargs={"openapi_url": None},
+        auth_dependency=_user if login_needed(application.settings) else None,
     )
     # Security: only launch() sets this, and without it Gradio lets every client read every file.
     demo.has_launched = True

@@ -1,0 +1,171 @@
+"""One login for page and API on an address that others can reach."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from tests.api.servers import PROJECT_DIR, Server, serving
+
+PASSWORD = "correct horse"
+CHAT = {"messages": [{"role": "user", "content": "はい"}], "max_tokens": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    server: Server
+    keys: dict[str, str]  # by user
+
+
+def app(*arguments: str, data_dir: Path, typed: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "app.py", *arguments, "--data-dir", str(data_dir)]
+    return subprocess.run(command, cwd=PROJECT_DIR, input=typed, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def guarded(standin: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    folder = tmp_path_factory.mktemp("guarded")
+    refused = app("serve", "--host", "0.0.0.0", "--no-browser", data_dir=folder / "data")
+    assert refused.returncode == 2 and "keys create" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    keys = {}
+    for user in ("taro", "hanako"):
+        made = app("keys", "create", user, "--json", data_dir=folder / "data")
+        keys[user] = json.loads(made.stdout)["key"]
+        app("keys", "create", user, "--password", data_dir=folder / "data", typed=PASSWORD + "\n")
+    with serving(folder, host="0.0.0.0") as server:
+        yield Guarded(server, keys)
+
+
+@pytest.fixture
+def http(guarded: Guarded) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=guarded.server.url, timeout=60) as client:
+        yield client
+
+
+def log_in(client: httpx.Client, user: str = "taro", password: str = PASSWORD) -> httpx.Response:
+    return client.post("/login", json={"user": user, "password": password})
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/config", "/info", "/gradio_api/info", "/gradio_api/heartbeat/x", "/gradio_api/app_id",
+     "/export/all.json", "/theme.css", "/static/x", "/metrics", "/v1/models", "/v1/openapi.json",
+     "/gradio_api/queue/data?session_hash=x", "/manifest.json", "/v1", "//v1/models"],
+)  # fmt: skip
+def test_nothing_answers_without_a_login(http: httpx.Client, path: str) -> None:
+    assert http.get(path).status_code == 401, path
+
+
+def test_the_page_leads_to_the_login(http: httpx.Client) -> None:
+    answer = http.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+    login = http.get("/login")
+    assert login.status_code == 200 and "ログイン" in login.text
+    assert "config" not in login.text and http.get("/health").status_code == 200
+
+
+def test_a_password_opens_the_page_and_the_cookie_is_kept_from_scripts(
+    http: httpx.Client,
+) -> None:
+    answer = log_in(http)
+    assert answer.status_code == 200
+    cookie = answer.headers["set-cookie"].lower()
+    assert "httponly" in cookie and "samesite=lax" in cookie
+    assert "gradio-app" in http.get("/").text
+    assert http.get("/config").status_code == 200
+    assert http.get("/v1/models").status_code == 200
+    http.post("/logout", json={})
+    assert http.get("/").status_code == 303
+
+
+def test_a_wrong_password_is_401_and_too_many_are_429(guarded: Guarded) -> None:
+    """From an address of its own: others must still get in."""
+    transport = httpx.HTTPTransport(local_address="127.0.0.2")
+    with httpx.Client(base_url=guarded.server.url, transport=transport) as client:
+        statuses = [log_in(client, password="wrong").status_code for _ in range(6)]
+        assert statuses == [401] * 5 + [429]
+        blocked = log_in(client)
+        assert blocked.status_code == 429 and int(blocked.headers["retry-after"]) > 0
+    with httpx.Client(base_url=guarded.server.url) as client:
+        assert log_in(client).status_code == 200
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"user":1}', b"[" * 100_000, b"\xff"])
+def test_a_login_that_is_none(http: httpx.Client, body: bytes) -> None:
+    kind = {"content-type": "application/json"}
+    assert http.post("/login", content=body, headers=kind).status_code == 400
+
+
+def test_api_keys_open_v1_and_metrics_only(guarded: Guarded, http: httpx.Client) -> None:
+    client = guarded.server.client(guarded.keys["taro"])
+    assert [model.id for model in client.models.list()] == ["standin"]
+    bearer = {"Authorization": f"Bearer {guarded.keys['taro']}"}
+    assert http.get("/metrics", headers=bearer).status_code == 200
+    assert http.get("/config", headers=bearer).status_code == 401
+    assert http.get("/export/all.json", headers=bearer).status_code == 401
+
+
+def test_a_wrong_key_is_401_in_openais_shape(guarded: Guarded) -> None:
+    for key in ("none", "kjg-" + "x" * 43, "ü"):
+        with httpx.Client(base_url=guarded.server.url) as client:
+            bearer = {b"Authorization": f"Bearer {key}".encode()}
+            answer = client.post("/v1/chat/completions", json=CHAT, headers=bearer)
+            assert answer.status_code == 401
+            assert answer.json()["error"]["code"] == "invalid_api_key"
+    with pytest.raises(openai.AuthenticationError):
+        guarded.server.client("kjg-wrong").models.list()
+
+
+def test_a_revoked_key_is_refused_at_once(guarded: Guarded) -> None:
+    data_dir = guarded.server.folder / "data"
+    made: dict[str, Any] = json.loads(
+        app("keys", "create", "jiro", "--json", data_dir=data_dir).stdout
+    )
+    client = guarded.server.client(made["key"])
+    assert list(client.models.list())
+    listed = json.loads(app("keys", "list", "--json", data_dir=data_dir).stdout)
+    assert made["id"] in [key["id"] for key in listed["keys"]]
+    assert made["key"] not in json.dumps(listed)
+    assert app("keys", "revoke", made["id"], data_dir=data_dir).returncode == 0
+    with pytest.raises(openai.AuthenticationError):
+        client.models.list()
+    assert app("keys", "revoke", made["id"], data_dir=data_dir).returncode == 2
+
+
+def test_chats_belong_to_who_has_logged_in(guarded: Guarded) -> None:
+    with httpx.Client(base_url=guarded.server.url) as taro:
+        log_in(taro)
+        chat = {"title": "太郎の会話", "title_is_auto": False, "system_prompt": "", "sampling": {}}
+        exported = taro.get("/export/all.json").json()
+        exported["conversations"] = [
+            {
+                **chat,
+                "model_id": "",
+                "created_at": 1.0,
+                "updated_at": 1.0,
+                "messages": [],
+                "leaf": None,
+            }
+        ]
+        imported = taro.post("/import", json=exported)
+        assert imported.status_code == 200, imported.text
+        (identifier,) = imported.json()["conversations"]
+        assert "太郎" in taro.get(f"/export/{identifier}.md").text
+    with httpx.Client(base_url=guarded.server.url) as hanako:
+        log_in(hanako, "hanako")
+        assert hanako.get(f"/export/{identifier}.md").status_code == 404
+        assert hanako.get("/export/all.json").json()["conversations"] == []
+
+
+def test_other_names_and_sites_are_refused_before_any_login(http: httpx.Client) -> None:
+    assert http.get("/login", headers={"host": "evil.example"}).status_code == 421
+    crossed = http.post("/login", json={}, headers={"origin": "https://evil.example"})
+    assert crossed.status_code == 403

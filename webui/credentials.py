@@ -1,0 +1,208 @@
+"""Credentials: who may log in, in one file that holds hashes only: <data-dir>/users.json.
+
+Made on the command line, read by the server at every change; so a revoked key is refused at once.
+Knows nothing about HTTP.
+"""
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import time
+import unicodedata
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from webui.config import Settings
+from webui.errors import AppError
+
+FILE_NAME = "users.json"
+KEY_PREFIX = "kjg-"
+MIN_PASSWORD_CHARS = 8
+MAX_PASSWORD_CHARS = 1000
+MAX_USER_CHARS = 64
+SESSION_S = 30 * 24 * 3600
+SCRYPT = {"n": 1 << 14, "r": 8, "p": 1, "dklen": 32}  # 16 MiB and 50 ms a try
+LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost")
+
+
+class CredentialsError(AppError):
+    """A name, a password or a key that cannot be used; the sentence says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An API key as it is kept. Its secret is known only to whoever got it."""
+
+    id: str
+    user: str
+    hash: str
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Users:
+    session_secret: str
+    passwords: dict[str, str] = field(default_factory=dict)  # user: salt$hash
+    keys: tuple[Key, ...] = ()
+
+
+def login_needed(settings: Settings) -> bool:
+    """Whoever can reach only 127.0.0.1 sits at this machine."""
+    return settings.login == "on" or settings.host not in LOCAL_HOSTS
+
+
+class Credentials:
+    """Thread-safe; several processes may use one file."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._path = data_dir / FILE_NAME
+        self._lock = FileLock(data_dir / (FILE_NAME + ".lock"))
+        self._read: tuple[tuple[int, int, int], _Users] | None = None
+
+    # --- for the command line --------------------------------------------------------------------
+
+    def create_key(self, user: str) -> tuple[Key, str]:
+        """A new key and its secret, which cannot be had again. Raises CredentialsError."""
+        secret = KEY_PREFIX + secrets.token_urlsafe(32)
+        key = Key(secrets.token_hex(4), _checked_user(user), _key_hash(secret), time.time())
+        self._change(lambda users: replace(users, keys=(*users.keys, key)))
+        return key, secret
+
+    def set_password(self, user: str, password: str) -> None:
+        """For the page. Ends the user's sessions. Raises CredentialsError."""
+        name = _checked_user(user)
+        if not MIN_PASSWORD_CHARS <= len(password) <= MAX_PASSWORD_CHARS:
+            raise CredentialsError("login.password_length", least=MIN_PASSWORD_CHARS)
+        made = _password_hash(password, secrets.token_bytes(16))
+        self._change(lambda users: replace(users, passwords={**users.passwords, name: made}))
+
+    def keys(self) -> tuple[Key, ...]:
+        return self._users().keys
+
+    def users_with_password(self) -> list[str]:
+        return sorted(self._users().passwords)
+
+    def revoke(self, id_or_user: str) -> int:
+        """Take back one key by its id, or all keys and the password of a user; how many went.
+
+        Raises CredentialsError when there is no such key or user.
+        """
+        users = self._users()
+        kept = tuple(key for key in users.keys if id_or_user not in (key.id, key.user))
+        passwords = {n: value for n, value in users.passwords.items() if n != id_or_user}
+        num_gone = len(users.keys) - len(kept) + len(users.passwords) - len(passwords)
+        if not num_gone:
+            raise CredentialsError("login.no_such_key", id=id_or_user[:80])
+        self._change(lambda users: replace(users, keys=kept, passwords=passwords))
+        return num_gone
+
+    # --- for the server --------------------------------------------------------------------------
+
+    @property
+    def is_empty(self) -> bool:
+        users = self._users()
+        return not users.keys and not users.passwords
+
+    def user_of_key(self, secret: str) -> str | None:
+        """Whose key it is; None for a wrong or revoked one."""
+        wanted = _key_hash(secret)
+        found = [key.user for key in self._users().keys if hmac.compare_digest(key.hash, wanted)]
+        return found[0] if found else None
+
+    def is_password(self, user: str, password: str) -> bool:
+        """Slow on purpose: call it in a thread. As slow for a user that does not exist."""
+        kept = self._users().passwords.get(unicodedata.normalize("NFKC", user), "00$")
+        salt = bytes.fromhex(kept.partition("$")[0])
+        return hmac.compare_digest(_password_hash(password[:MAX_PASSWORD_CHARS], salt), kept)
+
+    def new_session(self, user: str) -> str:
+        """A token for a user who has just proved to be one."""
+        name = unicodedata.normalize("NFKC", user)
+        claim = json.dumps([name, int(time.time()) + SESSION_S]).encode()
+        return _encoded(claim) + "." + self._signature(claim, name)
+
+    def user_of_session(self, token: str) -> str | None:
+        """None when it is forged, expired, or older than the user's password."""
+        part, _, signature = token.partition(".")
+        try:
+            claim = urlsafe_b64decode(part)
+            name, expires_at = json.loads(claim)
+        except (ValueError, TypeError):
+            return None
+        if not isinstance(name, str) or not isinstance(expires_at, int):
+            return None
+        is_ours = hmac.compare_digest(signature.encode(), self._signature(claim, name).encode())
+        has_password = name in self._users().passwords
+        return name if is_ours and has_password and expires_at > time.time() else None
+
+    def _signature(self, claim: bytes, user: str) -> str:
+        """Depends on the password's hash: changing the password ends all sessions."""
+        users = self._users()
+        key = f"{users.session_secret}|{users.passwords.get(user, '')}".encode()
+        return _encoded(hmac.digest(key, claim, "sha256"))
+
+    # --- the file --------------------------------------------------------------------------------
+
+    def _users(self) -> _Users:
+        try:
+            status = self._path.stat()
+        except FileNotFoundError:
+            return self._change(lambda users: users)
+        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+        if self._read is None or self._read[0] != stamp:
+            self._read = (stamp, self._load())
+        return self._read[1]
+
+    def _load(self) -> _Users:
+        try:
+            return _users_from(json.loads(self._path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise CredentialsError("login.bad_file", path=self._path) from error
+
+    def _change(self, change: Callable[[_Users], _Users]) -> _Users:
+        """Write the file anew, whole or not at all."""
+        with self._lock:
+            old = self._load() if self._path.exists() else _Users(secrets.token_hex(32))
+            users = change(old)
+            new_path = self._path.with_suffix(".new")
+            descriptor = os.open(new_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with open(descriptor, "w", encoding="utf-8") as file:
+                json.dump(asdict(users), file, ensure_ascii=False, indent=1)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(new_path, self._path)
+        return users
+
+
+def _users_from(values: Any) -> _Users:
+    keys = tuple(Key(**key) for key in values["keys"])
+    return _Users(str(values["session_secret"]), dict(values["passwords"]), keys)
+
+
+def _checked_user(user: str) -> str:
+    name = unicodedata.normalize("NFKC", user).strip()
+    if not name or len(name) > MAX_USER_CHARS or not name.isprintable():
+        raise CredentialsError("login.bad_user", limit=MAX_USER_CHARS)
+    return name
+
+
+def _key_hash(secret: str) -> str:
+    """Unsalted and fast: a key is 256 random bits, not something a person thought of."""
+    return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
+
+
+def _password_hash(password: str, salt: bytes) -> str:
+    data = unicodedata.normalize("NFKC", password).encode("utf-8", "replace")
+    digest = hashlib.scrypt(data, salt=salt or b"\0", **SCRYPT)
+    return f"{salt.hex()}${digest.hex()}"
+
+
+def _encoded(data: bytes) -> str:
+    return urlsafe_b64encode(data).decode()
