@@ -9,7 +9,7 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -125,7 +125,9 @@ class EnginePool:
     def spec(self, model_id: str = "") -> ModelSpec:
         """The entry for `model_id`, for the current model, or the default. Raises AppError."""
         wanted = model_id or self.current_id or self._settings.model
-        return self.catalog.get(wanted) if wanted else self.catalog.default()
+        spec = self.catalog.get(wanted) if wanted else self.catalog.default()
+        family = self._options_of(spec.id).family
+        return replace(spec, family=family) if family else spec
 
     # --- leases ----------------------------------------------------------------------------------
 
