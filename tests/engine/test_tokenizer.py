@@ -156,6 +156,13 @@ def test_the_stand_in_merges_across_the_border_as_if_it_were_one_text(
     assert "こん" in [tokenizer.text_of([i]) for i in tokenizer.encode(prompt)]
 
 
+def test_an_imitation_that_is_cut_gets_no_space_inside(
+    vocabularies: dict[str, Tokenizer],
+) -> None:
+    tokenizer = vocabularies["growing"]
+    assert tokenizer.text_of(tokenizer.encode_text("a</s>b<|im_end|>")) == " a</s>b<|im_end|>"
+
+
 class TestBos:
     """Exactly one, or none."""
 

@@ -246,6 +246,12 @@ class Tokenizer:
         """Whether the model means "that is all" by it."""
         return bool(ll.llama_vocab_is_eog(self._vocab, token_id))
 
+    @cached_property
+    def end_texts(self) -> tuple[str, ...]:
+        """How the tokens are written that end an answer."""
+        ends = filter(self.is_end, range(self.n_vocab))
+        return tuple(self._text_of_id(token_id) for token_id in ends)
+
     # --- ids to text -----------------------------------------------------------------------------
 
     def piece(self, token_id: int) -> bytes:
@@ -260,27 +266,26 @@ class Tokenizer:
 
     def text_of(self, ids: Iterable[int]) -> str:
         """All of `ids` written out, special tokens too; U+FFFD for bytes that are no character."""
-        return b"".join(self._llama_piece(i, special=True) for i in ids).decode("utf-8", "replace")
+        return b"".join(map(self.bytes_of, ids)).decode("utf-8", "replace")
 
-    def _piece(self, token_id: int) -> bytes:
+    def bytes_of(self, token_id: int) -> bytes:
+        """The token as it stands in a prompt, control tokens written out; b"" for no token."""
         if not 0 <= token_id < self.n_vocab:
             return b""
-        piece = self._llama_piece(token_id, special=True)
-        is_silent = self._attributes[token_id] & (
-            ll.LLAMA_TOKEN_ATTR_CONTROL | ll.LLAMA_TOKEN_ATTR_UNKNOWN
-        )
-        return (
-            b"" if is_silent and piece.decode("utf-8", "replace") not in REASONING_TOKENS else piece
-        )
-
-    def _llama_piece(self, token_id: int, *, special: bool) -> bytes:
         size = 64
         while True:
             buffer = ctypes.create_string_buffer(size)
-            count = ll.llama_token_to_piece(self._vocab, token_id, buffer, size, 0, special)
+            count = ll.llama_token_to_piece(self._vocab, token_id, buffer, size, 0, True)
             if count >= 0:
                 return buffer.raw[:count]
             size = -count
+
+    def _piece(self, token_id: int) -> bytes:
+        piece = self.bytes_of(token_id)
+        control = ll.LLAMA_TOKEN_ATTR_CONTROL | ll.LLAMA_TOKEN_ATTR_UNKNOWN
+        is_silent = bool(piece) and self._attributes[token_id] & control
+        is_mark = piece.decode("utf-8", "replace") in REASONING_TOKENS
+        return b"" if is_silent and not is_mark else piece
 
 
 def _spelling(token: SpecialToken) -> re.Pattern[str]:

@@ -6,7 +6,15 @@ from messages. The only door to Jinja. Knows nothing about tokens, engines or pa
     parser = choice.format.reasoning_parser(prompt)
 """
 
-from webui.prompts.choice import Choice, ChoiceReason, ModelFacts, choose_family, family_named
+from webui.prompts.authoring import remove_family, save_family
+from webui.prompts.choice import (
+    Choice,
+    ChoiceReason,
+    ModelFacts,
+    choose_family,
+    family_named,
+    gguf_format,
+)
 from webui.prompts.families import (
     Family,
     FamilyError,
@@ -44,6 +52,9 @@ __all__ = [
     "builtin_families",
     "choose_family",
     "family_named",
+    "gguf_format",
     "load_families",
     "load_family",
+    "remove_family",
+    "save_family",
 ]

@@ -112,7 +112,7 @@ def _format(name: str, template: ChatTemplate, table: "_Table") -> PromptFormat:
         supports_system=table.one_of("system", ("role", "first_user")) == "role",
         is_completion=table.take("is_completion", False),
         thinking_switch=switch,
-        thinks_by_default=reasoning.take("default", bool) if switch else None,
+        thinks_by_default=reasoning.take("default", None, bool) if switch else None,
         stops_without_thinking=reasoning.strings("stops_without"),
         reasoning=_reasoning(reasoning),
         variables=_variables(table.sub("variables")),
@@ -176,9 +176,12 @@ class _Table:
     def peek(self, key: str) -> str:
         return str(self._values.get(key, ""))
 
-    def take(self, key: str, kind: Any) -> Any:
-        """The value of `key`; `kind` is the type it must have, or its default."""
-        expected = kind if isinstance(kind, type) else type(kind)
+    def take(self, key: str, kind: Any, or_kind: type | None = None) -> Any:
+        """The value of `key`; `kind` is the type it must have, or its default.
+
+        `or_kind`: the type, where the default has another one.
+        """
+        expected = or_kind or (kind if isinstance(kind, type) else type(kind))
         if key not in self._values:
             if kind is expected:
                 raise self.error(f"{key} is missing")
