@@ -97,6 +97,7 @@ def test_stop_reaches_an_answer_from_another_tab(open_page: OpenPage, site: Site
     expect(composer(other)).to_have_value("割り込み")  # nothing typed is lost
     page.get_by_role("button", name="停止").click()
     expect(page.get_by_role("button", name="送信")).to_be_visible()
+    expect(other.locator(".turn.assistant .notice")).to_contain_text("途中で止まった")
 
 
 def test_a_closed_tab_frees_the_engine(open_page: OpenPage, site: Site) -> None:

@@ -24,6 +24,7 @@ class MessageView(TypedDict):
     statistics: list[str]  # the quiet line below
     notice: str  # one sentence, if it did not end well
     is_problem: bool  # the notice tells of an error
+    is_writing: bool  # another tab, or one that has just been closed
     version: int
     num_versions: int
     begins_window: bool  # the first message that the model still gets
@@ -154,6 +155,7 @@ def _message_view(message: Message, begins_window: bool, language: Language) -> 
         statistics=statistics_line(message.stats, language) if is_answer else [],
         notice=_notice(message, language),
         is_problem=message.status is Status.ERROR or bool(message.stats.get("error")),
+        is_writing=message.status is Status.WRITING,
         version=message.version,
         num_versions=message.num_versions,
         begins_window=begins_window,

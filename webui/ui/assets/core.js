@@ -126,6 +126,13 @@ export function openConversation(id, { push = true } = {}) {
   send("open_conversation", { conversation: id });
 }
 
+/** Ask again for what is shown. */
+export function reloadConversation() {
+  if (!state.conversation || state.lives.has(state.conversation)) return;
+  send("open_conversation", { conversation: state.conversation,
+    ...(state.turns && { turns: state.turns }) });
+}
+
 export function addressOf(id) {
   return id ? `?chat=${encodeURIComponent(id)}` : location.pathname;
 }

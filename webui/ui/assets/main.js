@@ -2,7 +2,8 @@
 
 import { composer } from "./composer.js";
 import { conversations } from "./conversations.js";
-import { bridge, listing, openConversation, send, state } from "./core.js";
+import { bridge, listing, openConversation, reloadConversation, send,
+  state } from "./core.js";
 import { problem, watchConnection } from "./dialogs.js";
 import { header, panelHead } from "./header.js";
 import { live, transcript } from "./transcript.js";
@@ -26,8 +27,5 @@ document.addEventListener("visibilitychange", () => {
 
 function refresh() {
   send("search", listing());
-  if (state.conversation && !state.lives.has(state.conversation)) {
-    send("open_conversation", { conversation: state.conversation,
-      ...(state.turns && { turns: state.turns }) });
-  }
+  reloadConversation();
 }

@@ -4,13 +4,14 @@
 // growing answer only the blocks that have. HTML comes only from `blocks` (markdown.py makes them
 // inert); everything else becomes text nodes.
 
-import { addressOf, emit, follow, h, icon, iconButton, on, send, state,
-  t } from "./core.js";
+import { addressOf, emit, follow, h, icon, iconButton, on, reloadConversation,
+  send, state, t } from "./core.js";
 import { confirmed, toast } from "./dialogs.js";
 import { typeset } from "./math.js";
 import { editor, tools } from "./message_tools.js";
 
 const NEAR_END_PX = 80;
+const WRITTEN_ELSEWHERE_MS = 1500; // then look again
 const TURNS_MORE = 20;
 const LONG_MESSAGE_CHARS = 3000;
 const SUGGESTIONS = ["suggestion_1", "suggestion_2", "suggestion_3"];
@@ -54,6 +55,7 @@ class Transcript {
   #problem = null; // an error that belongs to no message
   #atEnd = true; // then it stays there, whatever grows
   #top = 0; // where the reader was
+  #timer = 0;
 
   constructor(scroll, column) {
     this.#scroll = scroll;
@@ -108,6 +110,10 @@ class Transcript {
     if (grown) this.#scroll.scrollTop += this.#scroll.scrollHeight - height;
     else if (this.#atEnd) this.toEnd();
     emit("shown", view);
+    clearTimeout(this.#timer);
+    if (view.messages.at(-1)?.is_writing) {
+      this.#timer = setTimeout(reloadConversation, WRITTEN_ELSEWHERE_MS);
+    }
   }
 
   takeLive(view) {
