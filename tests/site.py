@@ -24,6 +24,7 @@ class Site:
     storage: Storage
     process: subprocess.Popen[str]
     storage_folder: Path
+    models_folder: Path
 
     def conversation(self, *texts: str, title: str = "", **sampling: Any) -> str:
         """A new conversation with these messages, question and answer in turn; its id."""
@@ -58,7 +59,7 @@ def site(standin: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Si
     url = next(word for word in line.split() if word.startswith("http://")).rstrip("/")
     storage = Storage(folder / "data" / "kajogaki.db")
     try:
-        yield Site(url, storage, process, folder / "data")
+        yield Site(url, storage, process, folder / "data", folder / "models")
     finally:
         storage.close()
         process.terminate()

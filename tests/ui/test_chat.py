@@ -1,6 +1,8 @@
 """The chat in a real browser, on the real engine."""
 
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -53,7 +55,7 @@ def test_an_answer_streams_with_its_numbers_and_survives_a_reload(page: Page, si
 
 
 def test_updates_come_at_most_ten_times_a_second(open_page: OpenPage, site: Site) -> None:
-    page = open_page(f"/?chat={site.conversation(**{**ENDLESS, 'max_tokens': 1500})}")
+    page = open_page(f"/?chat={site.conversation(**{**ENDLESS, 'max_tokens': 500})}")
     page.evaluate(
         """() => { window.updates = [];
         new MutationObserver(() => window.updates.push(performance.now())).observe(
@@ -238,6 +240,27 @@ def test_an_unknown_conversation_says_so(open_page: OpenPage) -> None:
     expect(page.get_by_text("何から始めましょうか")).to_be_visible()
 
 
+def test_the_model_is_chosen_per_conversation(open_page: OpenPage, site: Site) -> None:
+    standin = Path(__file__).parents[2] / "models" / "builtin" / "standin.gguf"
+    own = site.models_folder / "my-model.gguf"
+    shutil.copy(standin, own)
+    try:
+        chat = site.conversation("どのモデル", "これです")
+        page = open_page(f"/?chat={chat}")
+        models = page.get_by_role("combobox", name="モデル")
+        expect(models.locator("option")).to_have_count(2)
+        models.select_option("my-model")
+        expect(page.locator(".note")).to_be_empty()
+        models.select_option("standin")
+        expect(page.locator(".note")).to_contain_text("代役")
+        assert site.storage.conversation(OWNER, chat).model_id == "standin"
+        page.reload()
+        expect(models).to_have_value("standin")
+    finally:
+        own.unlink()
+        site.storage.set_setting(OWNER, "model_id", "")
+
+
 def test_settings_belong_to_the_conversation(open_page: OpenPage, site: Site) -> None:
     chat = site.conversation("設定", "はい")
     page = open_page(f"/?chat={chat}")
@@ -280,6 +303,9 @@ def test_the_phone_has_a_drawer_that_closes_after_a_pick(open_page: OpenPage, si
     expect(page.locator("#side")).not_to_be_in_viewport()
     page.get_by_role("button", name="会話の一覧を開く").tap()
     expect(page.locator("#side")).to_be_in_viewport()
+    page.touchscreen.tap(PHONE["width"] - 10, 400)
+    expect(page.locator("#side")).not_to_be_in_viewport()
+    page.get_by_role("button", name="会話の一覧を開く").tap()
     page.get_by_role("link", name="電話で開く会話").tap()
     expect(page.locator(".turn")).to_have_count(2)
     expect(page.locator("#side")).not_to_be_in_viewport()

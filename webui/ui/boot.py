@@ -8,6 +8,7 @@ import hashlib
 import html
 import importlib.util
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,8 @@ ASSETS_DIR = Path(__file__).parent / "assets"
 ASSETS_PATH = "/page"
 INLINE = ("boot.js", "boot.css")  # needed before the first paint; the rest is loaded by name
 HEAD, BODY = "<head>", "<gradio-app"
+# Gradio's description of itself for other sites, with an address outside.
+FOREIGN_META = re.compile(r'<meta\s+(property="og:|name="twitter:)[^>]*>')
 KATEX = {"script": "katex-*.js", "style": "katex-*.css"}  # as Gradio's own build names them
 
 
@@ -54,6 +57,7 @@ def with_boot(page: str, language: Language) -> str:
     for place in (HEAD, BODY):
         if place not in page:
             raise ValueError(f"the page has no {place}")
+    page = FOREIGN_META.sub("", page)
     page = page.replace('lang="en"', f'lang="{language}"', 1)
     page = page.replace(HEAD, HEAD + _head(language), 1)
     return page.replace(BODY, _skeleton(language) + BODY, 1)

@@ -7,6 +7,7 @@ owner. Knows nothing about Gradio.
 import contextlib
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypedDict
 
 from webui.application import Application
@@ -173,24 +174,18 @@ async def run(
         conversation_id,
         application.chat.reply(owner, conversation_id, language=language),
     )
-    error = ""
-    acknowledged: str | None = request.nonce
+    view = partial(
+        transcript, application, owner, conversation_id, language, acknowledged=request.nonce
+    )
+    error, is_first = "", True
     try:
         async with contextlib.aclosing(updates):
             async for update in updates:
-                before = None
-                if acknowledged is not None:
-                    before = await transcript(
-                        application, owner, conversation_id, language, acknowledged=acknowledged
-                    )
-                    acknowledged = None
-                yield before, live.view(update)
+                yield await view() if is_first else None, live.view(update)
+                is_first = False
     except AppError as problem:
         error = problem.message(language)
-    after = await transcript(
-        application, owner, conversation_id, language, acknowledged=request.nonce
-    )
-    yield after, ended(conversation_id, error)
+    yield await view(), ended(conversation_id, error)
 
 
 async def undo(

@@ -3,7 +3,7 @@
 // What was typed leaves the box only when the server has stored it, so nothing is lost when
 // something fails.
 
-import { h, icon, on, send, state, store, stored, t } from "./core.js";
+import { fit, h, icon, on, send, state, store, stored, t } from "./core.js";
 
 const MAX_DRAFT_CHARS = 100_000;
 const DRAFT_DELAY_MS = 300;
@@ -118,12 +118,12 @@ class Composer {
 
   #setText(text) {
     this.#box.value = text;
-    this.#fit();
+    fit(this.#box);
     this.#draw();
   }
 
   #onInput() {
-    this.#fit();
+    fit(this.#box);
     this.#draw();
     clearTimeout(this.#draftTimer);
     this.#draftTimer = setTimeout(() => this.#saveDraft(), DRAFT_DELAY_MS);
@@ -139,11 +139,6 @@ class Composer {
     clearTimeout(this.#draftTimer);
     this.#of = state.conversation;
     this.#setText(stored(`draft.${this.#of}`) || "");
-  }
-
-  #fit() {
-    this.#box.style.height = "auto";
-    this.#box.style.height = `${Math.min(this.#box.scrollHeight, innerHeight * 0.4)}px`;
   }
 
   #draw() {

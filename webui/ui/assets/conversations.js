@@ -11,6 +11,7 @@ export function conversations(element, props, watch) {
   const list = h("nav", { class: "conv-list", "aria-label": t("conversations") });
   element.replaceChildren(h("div", { class: "side-inner" },
     brand(), newButton(), searchBox(), list, foot()));
+  closesBeside();
   let view = null;
   const draw = () => view && drawList(list, view);
   follow(props, watch, (value) => { view = value; draw(); });
@@ -24,6 +25,16 @@ function brand() {
     h("span", { class: "brand-mark", "aria-hidden": "true" }, h("i"), h("i"), h("i")),
     h("span", { class: "brand-name" }, "Kajogaki"),
     iconButton("side", t("close_sidebar"), closeSide));
+}
+
+/** On a phone the list lies over the page: a touch beside it, or Esc, closes it. */
+function closesBeside() {
+  const root = document.documentElement.classList;
+  const close = () => root.remove("side-open");
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("#side, .open-side, #front")) close();
+  });
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") close(); });
 }
 
 function closeSide() {

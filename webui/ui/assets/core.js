@@ -114,6 +114,12 @@ export function follow(props, watch, render) {
   update();
 }
 
+/** Let a text box be as high as its text, up to a share of the window. */
+export function fit(box) {
+  box.style.height = "auto";
+  box.style.height = `${Math.min(box.scrollHeight, innerHeight * 0.4)}px`;
+}
+
 export const isPhone = () => matchMedia("(max-width: 800px)").matches;
 
 /** Show a conversation ("" = a new one). */

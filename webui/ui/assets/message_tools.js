@@ -1,6 +1,6 @@
 // The quiet line under a message: statistics, versions, copy, edit, regenerate, undo, delete.
 
-import { h, icon, iconButton, t } from "./core.js";
+import { fit, h, icon, iconButton, t } from "./core.js";
 
 const COPIED_MS = 1500;
 
@@ -21,7 +21,8 @@ export function tools(message, { isLast, isBusy }, actions) {
 
 /** The box in which a question is changed. Enter sends, Shift+Enter breaks the line, Esc leaves. */
 export function editor(text, { onSave, onCancel }) {
-  const box = h("textarea", { "aria-label": t("edit"), rows: 1,
+  const box = h("textarea", { "aria-label": t("edit"), rows: 1, oninput: () => fit(box),
+    onfocus: () => fit(box),
     onkeydown: (event) => {
       if (event.key === "Escape") onCancel();
       if (event.key !== "Enter" || event.shiftKey) return;
