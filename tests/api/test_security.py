@@ -138,7 +138,8 @@ def test_a_file_of_the_server_cannot_be_named_as_input(client: httpx.Client, sit
 def test_the_check_that_mounting_switches_off_is_on() -> None:
     """The line itself, on a page with a file input, through Gradio's own code."""
     script = """
-import sys, pathlib, tempfile
+import pathlib, tempfile, types
+from webui.config import Settings
 from webui.ui.environment import prepare_gradio
 prepare_gradio(pathlib.Path(tempfile.mkdtemp()) / "gradio")
 import gradio as gr
@@ -150,7 +151,7 @@ with gr.Blocks(analytics_enabled=False) as demo:
     gr.Button().click(lambda value: value, chat, chat, api_name="echo", queue=False)
 page.build_page = lambda application: (demo, gr.I18n())
 web = FastAPI()
-page.mount_page(web, None, 7860)
+page.mount_page(web, types.SimpleNamespace(settings=Settings()), 7860)
 stolen = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
 data = [[{"role": "user", "content": [{"type": "file", "file": stolen}]}]]
 with TestClient(web) as client:

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
 
+from webui.catalog.remotes import is_remote
 from webui.errors import AppError
 from webui.strings import Language
 
@@ -123,6 +124,8 @@ def load_entries(own_dir: Path, users_dir: Path) -> Entries:
     is_same = own_dir.resolve() == users_dir.resolve()
     for folder in (own_dir,) if is_same else (own_dir, users_dir):
         for path in sorted(folder.glob("*.toml")):
+            if is_remote(path):
+                continue
             try:
                 read[path.stem] = load_entry(path, is_user_made=folder is not own_dir)
             except BadEntryError as error:

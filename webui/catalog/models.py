@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from webui.catalog.entries import Entries, load_entries
+from webui.catalog.remotes import BadRemoteError, Remote, is_remote, load_remote
 from webui.errors import AppError
 from webui.gguf import BadGgufError, GgufHeader, read_header, shown_name
 from webui.soundness import check_values
@@ -56,6 +57,7 @@ class ModelSpec:
     size_bytes: int = 0
     family: str = ""  # "" = decide from the template
     is_standin: bool = False
+    remote: Remote | None = None  # the server that computes it; None = we do
     entry_id: str = ""  # of the catalogue's entry that offers this file; "" = none does
     error: AppError | None = None
 
@@ -96,7 +98,7 @@ class Catalog:
         """The user's models by name, then the stand-in: if it is made, or nothing else works."""
         entries = self.entries()
         found = [_joined(spec, entries) for path in self._paths() if (spec := self._spec(path))]
-        specs = _with_own_names(_with_own_ids(found))
+        specs = _with_own_names(_with_own_ids(found + self._remotes()))
         if self._standin_path.exists() or not any(spec.error is None for spec in specs):
             specs.append(self._standin())
         return specs
@@ -137,6 +139,14 @@ class Catalog:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise StandinError("catalog.standin_failed", reason=error) from error
         return path
+
+    def _remotes(self) -> list[ModelSpec]:
+        """Models of other servers, as the user's entries name them."""
+        return [
+            _remote_spec(path)
+            for path in sorted(self._models_dir.glob("*.toml"))
+            if is_remote(path)
+        ]
 
     @property
     def _standin_path(self) -> Path:
@@ -192,6 +202,15 @@ def _joined(spec: ModelSpec, entries: Entries) -> ModelSpec:
 def _stamp(path: Path) -> tuple[str, int, int]:
     status = path.stat()
     return str(path), status.st_size, status.st_mtime_ns
+
+
+def _remote_spec(path: Path) -> ModelSpec:
+    try:
+        remote = load_remote(path)
+    except BadRemoteError as error:
+        return ModelSpec(id=path.stem, path=path, name=path.stem, error=error)
+    name = _clean(remote.name) or f"{_clean(remote.model)} ({path.stem})"
+    return ModelSpec(id=path.stem, path=path, name=name, family="remote", remote=remote)
 
 
 def _parts(path: Path) -> list[Path]:

@@ -25,6 +25,8 @@ def needed_bytes(spec: ModelSpec, load: LoadModel) -> int:
 
     Slow for a large vocabulary: call it in a thread.
     """
+    if spec.remote:
+        return 0
     try:
         return predict(read_header(spec.path), load).total
     except (AppError, OSError):  # loading it will say what is wrong with the file

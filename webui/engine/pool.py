@@ -19,6 +19,7 @@ from webui.engine.budget import budget_bytes, needed_bytes
 from webui.engine.client import Engine
 from webui.engine.metering import Metering
 from webui.engine.options import ModelOptions, load_message
+from webui.engine.remote import RemoteEngine
 from webui.engine.request import LoadModel
 from webui.engine.turns import Ticket, Turns
 from webui.errors import AppError
@@ -242,7 +243,7 @@ class EnginePool:
         victims = self._victims(wanted.num_bytes, spec.id)
         if victims is None:
             return False
-        engine = Engine(wanted.load, spec.name, self.metering.of(spec.id))
+        engine = self._new_engine(wanted)
         dead = self._residents.get(spec.id)
         resident = dead or _Resident(spec, engine, wanted.num_bytes, time.monotonic())
         for moving in (resident, *victims):
@@ -251,6 +252,12 @@ class EnginePool:
         self._set_state(spec, LoadState.LOADING)
         self._move(self._load(resident, victims))
         return True
+
+    def _new_engine(self, wanted: _Wanted) -> Engine:
+        spec, meter = wanted.spec, self.metering.of(wanted.spec.id)
+        if spec.remote:
+            return RemoteEngine(spec.remote, wanted.load, spec.name, meter)
+        return Engine(wanted.load, spec.name, meter)
 
     def _victims(self, num_bytes: int, model_id: str) -> list[_Resident] | None:
         """Whom to unload, the longest unused first; None while one of them is in use.
