@@ -203,6 +203,8 @@ def test_a_system_text_that_the_template_refuses_or_loses_goes_to_the_first_ques
     [
         ("<think>", ReasoningKind.TAGS, "<think>"),
         ("[THINK]", ReasoningKind.TAGS, "[THINK]"),
+        ("<seed:think>", ReasoningKind.TAGS, "<seed:think>"),
+        ("<|START_THINKING|>", ReasoningKind.TAGS, "<|START_THINKING|>"),
         ("<|channel>", ReasoningKind.TAGS, "<|channel>thought\n"),
         ("<|channel|>", ReasoningKind.CHANNELS, "<think>"),
         ("", ReasoningKind.NONE, "<think>"),
@@ -217,6 +219,17 @@ def test_a_files_template_tells_how_its_model_reasons(
     if mark:
         assert form.render(QUESTION[1:], thinking=True).text == "U" + mark
         assert form.render(QUESTION[1:], thinking=False).text == "U"
+
+
+def test_a_switch_called_thinking_is_found_too() -> None:
+    """As in DeepSeek V3.1 and Granite 3.3."""
+    source = (
+        "{% if not thinking is defined %}{% set thinking = false %}{% endif %}"
+        "{{ messages[-1].content }}{{ '<think>' if thinking }}"
+    )
+    form = choose_family(FAMILIES, facts("model", source)).format
+    assert form.render(QUESTION[1:]).text == "U"
+    assert form.render(QUESTION[1:], thinking=True).text == "U<think>"
 
 
 def test_unknown_families_are_refused_by_name() -> None:

@@ -5,6 +5,19 @@ Stop strings and reasoning tags both arrive in pieces; neither may be half shown
 
 from collections.abc import Iterable
 
+# What opens and closes reasoning in an answer, by family of models. First the ones that only one
+# family has: a template may speak of <think> to take it out of other models' answers.
+REASONING_MARKS = (
+    ("<|channel>thought\n", "<channel|>"),  # Gemma 4; what its template writes is <|channel>
+    ("[THINK]", "[/THINK]"),  # Mistral
+    ("<|START_THINKING|>", "<|END_THINKING|>"),  # Cohere
+    ("<|inner_prefix|>", "<|inner_suffix|>"),  # Apertus
+    ("<seed:think>", "</seed:think>"),  # Seed-OSS
+    ("<mm:think>", "</mm:think>"),  # MiniMax M3
+    ("<think>", "</think>"),
+)
+CHANNEL_MARKS = ("<|start|>", "<|channel|>", "<|message|>", "<|end|>", "<|return|>", "<|call|>")
+
 
 def first_marker(text: str, markers: Iterable[str]) -> tuple[int, str] | None:
     """Position and string of the marker whose last character comes first; None without any.

@@ -19,6 +19,7 @@ from webui.engine.detokenizer import IncrementalDetokenizer, StopChecker
 from webui.engine.runs import UNLIMITED, cuts_in_long_runs
 from webui.engine.specials import Ranges, Raw, SpecialToken, is_structure, partition
 from webui.errors import AppError
+from webui.markers import CHANNEL_MARKS, REASONING_MARKS
 from webui.rendered import BosRule, RenderedPrompt, Span
 
 __all__ = ["IncrementalDetokenizer", "StopChecker", "Tokenizer", "TokenizerError"]
@@ -28,11 +29,10 @@ log = logging.getLogger(__name__)
 # SentencePiece puts a space before every text. This character is in no vocabulary, so nothing
 # merges with it: put in front of a text it takes the space, and its own ids can be cut off.
 LEAD = "\ue000"
-# Control tokens that must reach the text all the same, for the reasoning parser to see them.
+# Control tokens that must reach the text all the same, for a reasoning parser to see them.
 REASONING_TOKENS = frozenset(
-    "<think> </think> [THINK] [/THINK] <|channel> <channel|>"
-    " <|channel|> <|message|> <|start|> <|end|>".split()
-)
+    mark.removesuffix("thought\n") for pair in REASONING_MARKS for mark in pair
+).union(CHANNEL_MARKS)
 
 
 class TokenizerError(AppError):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from webui.errors import AppError
+from webui.markers import REASONING_MARKS
 from webui.prompts.families import Family, UnknownFamilyError
 from webui.prompts.format import PromptFormat
 from webui.prompts.reasoning import Reasoning, ReasoningKind
@@ -102,7 +103,7 @@ def gguf_format(model: ModelFacts) -> PromptFormat:
         bos_text=model.bos_token,
         supports_system=_keeps_system(template, question),
         reasoning=_reasoning_in(source),
-        thinking_switch="enable_thinking" if "enable_thinking" in source else "",
+        thinking_switch=_thinking_switch_in(source),
     )
 
 
@@ -149,10 +150,15 @@ def _reasoning_in(source: str) -> Reasoning:
     """What the template's own text says about reasoning."""
     if "<|channel|>" in source:
         return Reasoning(ReasoningKind.CHANNELS)
-    if "<|channel>" in source:
-        return Reasoning(ReasoningKind.TAGS, "<|channel>thought\n", "<channel|>", is_anywhere=True)
-    if "[THINK]" in source:
-        return Reasoning(ReasoningKind.TAGS, "[THINK]", "[/THINK]")
-    if "<think>" in source:
-        return Reasoning(ReasoningKind.TAGS)
+    for opens, closes in REASONING_MARKS:
+        if opens.removesuffix("thought\n") in source:
+            is_anywhere = opens.startswith("<|channel>")
+            return Reasoning(ReasoningKind.TAGS, opens, closes, is_anywhere)
     return Reasoning()
+
+
+def _thinking_switch_in(source: str) -> str:
+    """The variable by which the template turns reasoning on and off."""
+    if "enable_thinking" in source:
+        return "enable_thinking"
+    return "thinking" if re.search(r"\bthinking is defined", source) else ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from webui.markers import first_marker, num_held
+from webui.markers import CHANNEL_MARKS, first_marker, num_held
 from webui.rendered import RenderedPrompt
 
 
@@ -123,8 +123,6 @@ class ChannelParser:
     `prompt_tail` may have named the channel already. Only `final` is the answer.
     """
 
-    MARKS = ("<|start|>", "<|channel|>", "<|message|>", "<|end|>", "<|return|>", "<|call|>")
-
     def __init__(self, prompt_tail: str = "") -> None:
         self._held = ""
         self._header: str | None = ""  # None: inside a message
@@ -135,7 +133,7 @@ class ChannelParser:
 
     def feed(self, text: str) -> tuple[str, str]:
         text = self._held + text
-        keep = num_held(text, self.MARKS)
+        keep = num_held(text, CHANNEL_MARKS)
         self._held = text[len(text) - keep :]
         return self._split(text[: len(text) - keep])
 
@@ -146,7 +144,7 @@ class ChannelParser:
     def _split(self, text: str) -> tuple[str, str]:
         parts = ["", ""]  # answer, reasoning
         while text:
-            at, mark = first_marker(text, self.MARKS) or (len(text), "")
+            at, mark = first_marker(text, CHANNEL_MARKS) or (len(text), "")
             self._take(text[:at], parts)
             self._pass(mark)
             text = text[at + len(mark) :]
