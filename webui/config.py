@@ -23,9 +23,7 @@ class SettingsError(AppError):
 
 
 def _setting(default: Any, help_ja: str, help_en: str, choices: tuple[str, ...] = ()) -> Any:
-    return field(
-        default=default, metadata={"ja": help_ja, "en": help_en, "choices": choices}
-    )
+    return field(default=default, metadata={"ja": help_ja, "en": help_en, "choices": choices})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +69,8 @@ class Settings:
         "memory for all loaded models together, in GiB (0 = 80 % of the machine's)",
     )
     idle_minutes: int = _setting(
-        30, "使われないモデルをメモリから降ろすまでの分数（0 は降ろさない）",
+        30,
+        "使われないモデルをメモリから降ろすまでの分数（0 は降ろさない）",
         "minutes until an unused model is unloaded (0 = never)",
     )
     max_waiting: int = _setting(

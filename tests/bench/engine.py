@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -40,13 +40,14 @@ def main() -> None:
     make_model(options.model)
     pairs, tokens, seconds = (2, 32, 20) if options.quick else (5, 96, 60)
     figures: dict[str, object] = {}
-    for name, part in (
-        ("one_stream", lambda: one_stream(options.model, pairs, tokens)),
-        ("eight_streams", lambda: eight_streams(options.model, pairs, tokens)),
-        ("second_turn", lambda: second_turn(options.model)),
-        ("reading_beside_chats", lambda: reading_beside_chats(options.model, seconds)),
-        ("page", page),
-    ):
+    parts: dict[str, Callable[[], dict[str, object]]] = {
+        "one_stream": lambda: one_stream(options.model, pairs, tokens),
+        "eight_streams": lambda: eight_streams(options.model, pairs, tokens),
+        "second_turn": lambda: second_turn(options.model),
+        "reading_beside_chats": lambda: reading_beside_chats(options.model, seconds),
+        "page": page,
+    }
+    for name, part in parts.items():
         print(f"{name} …", flush=True)
         figures[name] = part()
         print(json.dumps(figures[name], indent=2))
