@@ -1,0 +1,99 @@
+"""What a reader can set, in a real browser: sampling, presets, model, colours, language."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.site import OWNER, Site
+from tests.ui.actions import conversation_of, send, wait_for_answer
+from tests.ui.conftest import OpenPage
+
+pytestmark = pytest.mark.browser
+
+
+def test_the_model_is_chosen_per_conversation(open_page: OpenPage, site: Site) -> None:
+    standin = Path(__file__).parents[2] / "models" / "builtin" / "standin.gguf"
+    own = site.models_folder / "my-model.gguf"
+    shutil.copy(standin, own)
+    try:
+        chat = site.conversation("どのモデル", "これです")
+        page = open_page(f"/?chat={chat}")
+        models = page.get_by_role("combobox", name="モデル")
+        expect(models.locator("option")).to_have_count(2)
+        models.select_option("my-model")
+        expect(page.locator(".note")).to_be_empty()
+        models.select_option("standin")
+        expect(page.locator(".note")).to_contain_text("代役")
+        assert site.storage.conversation(OWNER, chat).model_id == "standin"
+        page.reload()
+        expect(models).to_have_value("standin")
+    finally:
+        own.unlink()
+        site.storage.set_setting(OWNER, "model_id", "")
+
+
+def test_settings_belong_to_the_conversation(open_page: OpenPage, site: Site) -> None:
+    chat = site.conversation("設定", "はい")
+    page = open_page(f"/?chat={chat}")
+    page.get_by_role("button", name="生成の設定").click()
+    page.locator("#system-prompt textarea").fill("簡潔に答えてください。")
+    page.locator("#knob-temperature input[type=number]").fill("0.3")
+    page.locator("#knob-temperature input[type=number]").press("Tab")
+    page.wait_for_timeout(500)
+    stored = site.storage.conversation(OWNER, chat)
+    assert stored.system_prompt == "簡潔に答えてください。"
+    assert stored.sampling == {"temperature": 0.3}
+    page.locator("#preset-name :is(input, textarea)").fill("私の設定")
+    page.get_by_role("button", name="保存").click()
+    expect(page.locator("#preset input")).to_have_value("私の設定")
+    assert "私の設定" in site.storage.presets(OWNER)
+    other = open_page(f"/?chat={site.conversation('別の会話')}")
+    other.get_by_role("button", name="生成の設定").click()
+    expect(other.locator("#system-prompt textarea")).to_have_value("")
+    other.locator("#preset input").click()
+    other.get_by_role("option", name="私の設定").click()
+    expect(other.locator("#system-prompt textarea")).to_have_value("簡潔に答えてください。")
+    expect(other.locator("#knob-temperature input[type=number]")).to_have_value("0.3")
+    other.locator("#preset-delete").click()
+    other.wait_for_timeout(300)
+    assert site.storage.presets(OWNER) == {}
+
+
+def test_settings_made_before_the_first_message_count(page: Page, site: Site) -> None:
+    page.get_by_role("button", name="生成の設定").click()
+    page.locator("#knob-max_tokens input[type=number]").fill("32")
+    page.locator("#knob-max_tokens input[type=number]").press("Tab")
+    send(page, "短く")
+    wait_for_answer(page)
+    assert site.storage.conversation(OWNER, conversation_of(page)).sampling == {"max_tokens": 32}
+
+
+def test_what_goes_wrong_is_told_in_one_sentence(open_page: OpenPage, site: Site) -> None:
+    page = open_page()
+    page.get_by_role("button", name="生成の設定").click()
+    page.locator("#preset-save").click()
+    expect(page.get_by_role("alert")).to_contain_text("プリセットの名前を")
+
+
+def test_dark_light_and_system_colours(open_page: OpenPage) -> None:
+    page = open_page("/", color_scheme="dark")
+    background = "getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(background) == "rgb(22, 23, 27)"
+    page.get_by_role("button", name="明るい").click()
+    assert page.evaluate(background) == "rgb(251, 250, 247)"
+    page.reload()
+    page.locator("#composer textarea").wait_for()
+    assert page.evaluate(background) == "rgb(251, 250, 247)"
+    assert "dark" not in (page.locator("body").get_attribute("class") or "")
+
+
+def test_english_is_remembered(page: Page) -> None:
+    page.get_by_role("button", name="English").click()
+    expect(page.get_by_role("link", name="New chat")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("textbox", name="Message")).to_be_visible()
+    page.get_by_role("button", name="Generation settings").click()
+    expect(page.locator("#knob-temperature")).to_contain_text("Temperature")
+    assert page.evaluate("document.documentElement.lang") == "en"
