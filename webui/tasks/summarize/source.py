@@ -1,0 +1,156 @@
+"""Source: the text to summarise, its sentences and their pages. Knows no models.
+
+Built from pasted text or from the pages of a read document; everything that follows (sections,
+quotes, highlights) counts characters of `Source.text`, which is the repaired text.
+"""
+
+import hashlib
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from webui.documents import pages as document_pages
+from webui.documents import splitter
+from webui.documents.characters import repaired_text
+from webui.documents.pages import Page, PageProblem
+from webui.errors import AppError
+from webui.tasks.titles import title_from
+
+MAX_CHARS = 5_000_000
+
+
+class EmptySourceError(AppError):
+    """There is nothing to summarise; the message says why and what can be done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One sentence, heading, list item or table row: characters [start, end) of the text."""
+
+    start: int
+    end: int
+    page: int  # 0 = the text has no pages
+    starts_paragraph: bool = False
+    is_heading: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    title: str
+    text: str
+    sentences: tuple[Place, ...]
+    file_name: str = ""  # "" = pasted
+    page_starts: tuple[tuple[int, int], ...] = ()  # (first character, page number)
+    unusable_pages: tuple[tuple[int, str], ...] = ()  # (page number, PageProblem)
+
+    def sentence(self, index: int) -> str:
+        place = self.sentences[index]
+        return self.text[place.start : place.end]
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    def values(self) -> dict[str, Any]:
+        """What the database keeps; source_from() takes it back."""
+        return {
+            "title": self.title,
+            "text": self.text,
+            "file_name": self.file_name,
+            "page_starts": [list(pair) for pair in self.page_starts],
+            "unusable_pages": [list(pair) for pair in self.unusable_pages],
+        }
+
+
+def pasted(text: str, title: str = "") -> Source:
+    """The source in a text field. Raises EmptySourceError."""
+    clean = repaired_text(text.replace("\r\n", "\n").replace("\r", "\n"))
+    return from_pages([Page(number=1, text=clean)], title=title, is_wrapped=True)
+
+
+def from_pages(
+    pages: Sequence[Page], *, title: str = "", file_name: str = "", is_wrapped: bool = False
+) -> Source:
+    """The usable pages of a document; `is_wrapped`: its lines may end inside sentences.
+
+    Raises EmptySourceError when there is no letter or digit in it.
+    """
+    unusable = tuple((page.number, str(page.problem)) for page in pages if page.problem)
+    if is_wrapped:
+        pages = [Page(page.number, _unwrapped(page.text), problem=page.problem) for page in pages]
+    usable = list(document_pages.usable(pages))
+    text = document_pages.whole_text(usable)
+    if not any(map(str.isalnum, text)):
+        raise EmptySourceError(_why_empty(pages), file_name=file_name)
+    if len(text) > MAX_CHARS:
+        raise EmptySourceError("summary.too_long", num_chars=len(text), limit=MAX_CHARS)
+    starts = _page_starts(usable) if len(pages) > 1 else ()
+    return Source(
+        title or title_from(text) or file_name,
+        text,
+        _places(splitter.Source(usable), starts),
+        file_name,
+        starts,
+        unusable,
+    )
+
+
+def source_from(values: dict[str, Any]) -> Source:
+    """The source that the database kept."""
+    starts = tuple((int(start), int(number)) for start, number in values["page_starts"])
+    text = str(values["text"])
+    page = Page(number=1, text=text)
+    return Source(
+        str(values["title"]),
+        text,
+        _places(splitter.Source([page]), starts),
+        str(values["file_name"]),
+        starts,
+        tuple((int(number), str(problem)) for number, problem in values["unusable_pages"]),
+    )
+
+
+def _unwrapped(text: str) -> str:
+    """Sentences on one line each: a line break inside one becomes nothing, or a space in Latin."""
+    parts, position = [], 0
+    for start, end in splitter.sentence_ranges(text, is_wrapped=True):
+        sentence = re.sub(r"(?<=[!-~])[ \t]*\n[ \t]*(?=[!-~])", " ", text[start:end])
+        parts += [text[position:start], re.sub(r"[ \t\u3000]*\n[ \t\u3000]*", "", sentence)]
+        position = end
+    return "".join([*parts, text[position:]])
+
+
+def _places(source: splitter.Source, starts: Sequence[tuple[int, int]]) -> tuple[Place, ...]:
+    places, position = [], 0
+    for sentence in splitter.split(source):
+        start = source.text.index(sentence.text, position)
+        position = start + len(sentence.text)
+        page = _page_at(starts, start)
+        places.append(
+            Place(start, position, page, sentence.starts_paragraph, sentence.is_heading)
+        )
+    return tuple(places)
+
+
+def _page_starts(pages: Sequence[Page]) -> tuple[tuple[int, int], ...]:
+    starts, position = [], 0
+    for page in pages:
+        starts.append((position, page.number))
+        position += len(page.text) + (0 if page.continues else 1)
+    return tuple(starts)
+
+
+def _page_at(starts: Sequence[tuple[int, int]], position: int) -> int:
+    index = bisect_right(starts, position, key=lambda pair: pair[0]) - 1
+    return starts[index][1] if starts else 0
+
+
+def _why_empty(pages: Sequence[Page]) -> str:
+    problems = {page.problem for page in pages}
+    if PageProblem.GARBLED in problems:
+        return "summary.garbled"
+    if PageProblem.NO_TEXT in problems:
+        return "summary.scanned"
+    return "summary.empty"
