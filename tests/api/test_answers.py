@@ -210,3 +210,64 @@ def test_metrics_count_what_the_engines_do(http: httpx.Client) -> None:
     assert value("kajogaki_time_to_first_token_seconds_count") >= 1
     assert value("kajogaki_requests_running") == value("kajogaki_requests_waiting") == 0
     assert http.get("/health").json()["status"] == "ok"
+
+
+@pytest.mark.parametrize("max_tokens", [40, 200])
+def test_a_json_schema_is_obeyed_however_short_the_answer_may_be(
+    server: Server, max_tokens: int
+) -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string"},
+            "tags": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+        },
+        "required": ["name", "tags"],
+        "additionalProperties": False,
+    }
+    answer = server.client().chat.completions.create(
+        model="standin",
+        messages=QUESTION,
+        max_tokens=max_tokens,
+        temperature=1.5,
+        response_format={
+            "type": "json_schema",
+            "json_schema": {"name": "x", "schema": schema, "strict": True},
+        },
+    )
+    value = json.loads(answer.choices[0].message.content or "")
+    assert set(value) == {"name", "tags"} and value["tags"]
+    assert answer.choices[0].finish_reason == "stop"
+
+
+def test_json_mode_and_a_grammar_shape_the_answer(server: Server) -> None:
+    client = server.client()
+    options: dict[str, Any] = {"model": "standin", "messages": QUESTION, "max_tokens": 60}
+    whole = client.chat.completions.create(**options, response_format={"type": "json_object"})
+    assert isinstance(json.loads(whole.choices[0].message.content or ""), dict)
+    grammar = {"grammar": 'root ::= ("・" [ぁ-ん]{2,5} "\\n"){3}'}
+    shaped = client.chat.completions.create(**options, extra_body=grammar)
+    assert len((shaped.choices[0].message.content or "").splitlines()) == 3
+
+
+def test_special_tokens_that_a_model_writes_never_reach_the_client(server: Server) -> None:
+    """The model is forced to emit every control token of its vocabulary, streamed and not."""
+    client = server.client()
+    for first in range(0, 400, 100):
+        bias = {str(token_id): 100 for token_id in range(first, first + 100)}
+        for stream in (False, True):
+            made: Any = client.chat.completions.create(
+                model="standin",
+                messages=QUESTION,
+                max_tokens=30,
+                temperature=2,
+                logit_bias=bias,
+                stream=stream,
+                extra_body={"ignore_eos": True},
+            )
+            text = (
+                "".join(c.choices[0].delta.content or "" for c in made if c.choices)
+                if stream
+                else made.choices[0].message.content
+            )
+            assert not any(mark in text for mark in ("<|", "|>", "<s>", "</s>", "<unk>", "\ufffd"))

@@ -4,6 +4,7 @@ Reads headers only; a file that cannot be a model is listed with its reason inst
 Knows nothing about which model is loaded or chosen.
 """
 
+import contextlib
 import os
 import re
 import subprocess
@@ -142,11 +143,17 @@ class Catalog:
 
     def _remotes(self) -> list[ModelSpec]:
         """Models of other servers, as the user's entries name them."""
-        return [
-            _remote_spec(path)
-            for path in sorted(self._models_dir.glob("*.toml"))
-            if is_remote(path)
-        ]
+        found = []
+        for path in sorted(self._models_dir.glob("*.toml")):
+            with contextlib.suppress(OSError):  # it has just gone
+                stamp: Stamp = (_stamp(path),)
+                cached = self._read.get(path)
+                if cached is None or cached[0] != stamp:
+                    spec = _remote_spec(path) if is_remote(path) else None
+                    cached = self._read[path] = (stamp, spec)
+                if cached[1]:
+                    found.append(cached[1])
+        return found
 
     @property
     def _standin_path(self) -> Path:

@@ -8,9 +8,12 @@ Not thread-safe: a grammar and its matchers belong to one thread.
 """
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from itertools import chain
+from math import inf
 from typing import Self
 
+from webui.engine.closing import ShortestEnds
 from webui.engine.gbnf import CharSet, GrammarError, Rules, parse_rules
 
 __all__ = ["Grammar", "GrammarError", "Matcher"]
@@ -20,6 +23,8 @@ MAX_EXPANSION_SUM = 4_000_000  # over all rules: llama.cpp's work when it loads 
 MAX_REFERENCE_DEPTH = 5000  # rules that begin with rules that begin with …: recursion there
 MAX_STATE_SIZE = 100_000  # positions in all stacks of one state
 MAX_CACHE_SIZE = 200_000  # remembered per grammar, in units of about 100 bytes
+
+OPEN_CHAR_SLACK = 16  # tokens that the rest of an unfinished character may take, generously
 
 _MAX_CODE_POINT = 0x10FFFF
 _SURROGATES = range(0xD800, 0xE000)
@@ -79,6 +84,10 @@ class Grammar:
         parsed = parse_rules(text)
         _Expansion(parsed).check()
         return cls(parsed)
+
+    @cached_property
+    def ends(self) -> ShortestEnds:
+        return ShortestEnds(self._symbols, self._starts)
 
     def step(self, state: _State, char: int) -> _State:
         """The state after one more character, which may be the dead one."""
@@ -183,6 +192,19 @@ class Matcher:
             text.append(chr(char))
             state = self._grammar.step(state, char)
         return "".join(text)
+
+    @property
+    def num_bytes_to_end(self) -> float:
+        """Length of the shortest text that ends here; a bit more inside a character."""
+        ends = self._grammar.ends
+        if not self._num_missing:
+            return min(map(ends.cost, self._state.stacks), default=inf)
+        return OPEN_CHAR_SLACK + min(map(ends.cost, self._state.stacks), default=inf)
+
+    def shortest_end(self) -> str:
+        """That text. Not inside a character."""
+        ends = self._grammar.ends
+        return ends.text(min(self._state.stacks, key=ends.cost))
 
     def copy(self) -> "Matcher":
         """A second matcher at the same place, independent from here on."""

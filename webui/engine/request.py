@@ -42,6 +42,7 @@ class SamplingParams:
     ignore_eos: bool = False
     stop_token_ids: tuple[int, ...] = ()
     grammar: str = ""  # GBNF; "" = none
+    must_close: bool = False  # end the grammar's text within max_tokens, by its shortest way
     logprobs: int = -1  # likeliest alternatives to report with each token; -1 = report nothing
 
     def __post_init__(self) -> None:

@@ -183,7 +183,8 @@ class ModelRunner:
                 if sampler is None:
                     sampler = Sampler(self.vocab, sequence.sampling, sequence.token_ids)
                     self._samplers[sequence.request_id] = sampler
-                ids, is_end = sampler.sample(self._context, index)
+                num_left = sequence.sampling.max_tokens - sequence.num_completion_tokens
+                ids, is_end = sampler.sample(self._context, index, num_left)
                 yield sequence.request_id, Sampled(ids, is_end, logprobs=sampler.logprobs)
             except ValueError as error:
                 yield sequence.request_id, Sampled(error=str(error))

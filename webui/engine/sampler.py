@@ -29,6 +29,7 @@ class Sampler:
         self._grammar = GrammarState(vocab, params.grammar) if params.grammar else None
         self._ends = frozenset(params.stop_token_ids)
         self._ignore_eos = params.ignore_eos
+        self._must_close = params.must_close
         self._num_top = params.logprobs
         self.logprobs: tuple[TokenLogprob, ...] = ()  # of the ids that sample() gave last
         self._chain = _chain(vocab, params)
@@ -36,8 +37,11 @@ class Sampler:
             for token_id in prompt_ids[-params.penalty_last_n :]:
                 ll.llama_sampler_accept(self._chain, token_id)
 
-    def sample(self, context: Any, batch_index: int) -> tuple[tuple[int, ...], bool]:
-        """(new ids, is_end) from the logits at `batch_index`: the sampled id, the forced ones."""
+    def sample(self, context: Any, batch_index: int, num_left: int) -> tuple[tuple[int, ...], bool]:
+        """(new ids, is_end) from the logits at `batch_index`: the sampled id, the forced ones.
+
+        `num_left`: how many tokens this sequence may still get.
+        """
         self.logprobs = ()
         if self._grammar is None:
             token_id = int(ll.llama_sampler_sample(self._chain, context, batch_index))
@@ -45,6 +49,8 @@ class Sampler:
             token_id = self._sample_with_grammar(self._grammar, context, batch_index)
         if self._is_end(token_id):
             return (), True
+        if self._must_close and self._grammar and self._grammar.is_last_chance(token_id, num_left):
+            return self._grammar.closing_ids(), True
         if self._num_top >= 0:
             logits = _logits(context, batch_index, self._vocab.n_tokens)
             self.logprobs = (_logprob(logits, token_id, self._num_top),)
@@ -107,6 +113,20 @@ class GrammarState:
         if self._vocab.is_end(token_id):
             return self._matcher.can_end
         return self._matcher.allows(self._vocab.piece(token_id))
+
+    def is_last_chance(self, token_id: int, num_left: int) -> bool:
+        """Whether the text can be ended now within `num_left` tokens, but not after `token_id`.
+
+        A token spells a byte at least, so bytes are the most tokens that an end can take.
+        """
+        if self._matcher.num_bytes_to_end > num_left:
+            return False
+        after = self._matcher.copy()
+        after.accept(self._vocab.piece(token_id))
+        return after.num_bytes_to_end > num_left - 1
+
+    def closing_ids(self) -> tuple[int, ...]:
+        return self._vocab.encode_continuation(self._matcher.shortest_end())
 
     def accept(self, token_id: int) -> None:
         self._matcher.accept(self._vocab.piece(token_id))

@@ -178,7 +178,7 @@ def _chat_ask(body: ChatRequest, owner: str) -> Ask:
     if body.logprobs:
         sampling["logprobs"] = body.top_logprobs or 0
     if grammar := _format_grammar(body):
-        sampling["grammar"] = grammar
+        sampling |= {"grammar": grammar, "must_close": True}
     thinking = body.enable_thinking
     if thinking is None and body.reasoning_effort is not None:
         thinking = body.reasoning_effort not in ("none", "minimal")
