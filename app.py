@@ -94,7 +94,9 @@ def _announce(url: str, settings: Settings) -> None:
 
 
 def _parser(language: Language) -> argparse.ArgumentParser:
-    parser = _Parser(prog="app.py", description=text("app.description", language))
+    # No abbreviations: --mode of a command would be one of --models-dir.
+    about = text("app.description", language)
+    parser = _Parser(prog="app.py", description=about, allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     page = commands.add_parser("serve", help=text("app.serve_help", language))
     for target in (parser, page):

@@ -3,6 +3,8 @@
     keys.py     who may log in
     chat.py     a chat in the terminal, or one answer in a pipe
     bench.py    how fast a model answers on this machine
+    summarize.py  bullets of texts and files
+    models.py   what models there are: fetch, check, quantise, measure them
 
 `add_commands` is all that app.py needs to know. Results are printed as JSON with --json.
 """
@@ -14,6 +16,8 @@ from typing import Any
 from webui.commands.bench import add_parser as add_bench
 from webui.commands.chat import add_parser as add_chat
 from webui.commands.keys import add_parser as add_keys
+from webui.commands.models import add_parser as add_models
+from webui.commands.summarize import add_parser as add_summarize
 from webui.config import Settings
 from webui.strings import Language
 
@@ -24,5 +28,5 @@ def add_commands(
     commands: Any, language: Language, add_settings: Callable[[argparse.ArgumentParser], None]
 ) -> None:
     """Add the commands' parsers to `commands`; each sets `run` to what does it."""
-    for add_parser in (add_chat, add_bench, add_keys):
+    for add_parser in (add_chat, add_bench, add_keys, add_models, add_summarize):
         add_parser(commands, language, add_settings)

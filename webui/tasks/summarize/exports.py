@@ -1,0 +1,131 @@
+"""A summary as Markdown, plain text, JSON or Word. Pure; knows nothing about files or HTTP."""
+
+import json
+from collections.abc import Iterator
+from enum import StrEnum
+from itertools import groupby
+from typing import Any
+from urllib.parse import quote
+
+from webui.strings import Language, text
+from webui.tasks.grounding import Flag
+from webui.tasks.summarize.docx import Paragraph, docx_bytes
+from webui.tasks.summarize.result import Bullet, Quote, Summary
+
+_MARKDOWN_SPECIAL = str.maketrans({char: f"\\{char}" for char in "\\`*_[]<>#|~"})
+
+
+class ExportFormat(StrEnum):
+    MARKDOWN = "md"
+    TEXT = "txt"
+    JSON = "json"
+    WORD = "docx"
+
+
+MEDIA_TYPES = {
+    ExportFormat.MARKDOWN: "text/markdown; charset=utf-8",
+    ExportFormat.TEXT: "text/plain; charset=utf-8",
+    ExportFormat.JSON: "application/json",
+    ExportFormat.WORD: "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+}
+
+
+def exported(summary: Summary, kind: ExportFormat, language: Language) -> bytes:
+    """The summary as a file of this kind; labels in `language`."""
+    match kind:
+        case ExportFormat.MARKDOWN:
+            return to_markdown(summary, language).encode()
+        case ExportFormat.TEXT:
+            return to_text(summary).encode()
+        case ExportFormat.JSON:
+            return to_json(summary).encode()
+        case ExportFormat.WORD:
+            return to_word(summary, language)
+
+
+def to_text(summary: Summary) -> str:
+    """Only the bullets, with section titles where there are some."""
+    lines: list[str] = []
+    for title, bullets in _by_section(summary):
+        lines += ["", title] if title else []
+        lines += [f"・{bullet.text}" for bullet in bullets]
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def to_markdown(summary: Summary, language: Language) -> str:
+    """Bullets with links to their pages, and flags in words."""
+    lines = [f"# {_escaped(summary.title)}", ""]
+    for title, bullets in _by_section(summary):
+        lines += [f"## {_escaped(title)}", ""] if title else []
+        for bullet in bullets:
+            links = " ".join(_links(summary, bullet))
+            lines.append(f"- {_escaped(bullet.text)}{' ' + links if links else ''}")
+            lines += [f"  - ⚠ {_flag_text(flag, language)}" for flag in bullet.flags]
+        lines.append("")
+    lines += [f"> {note}" for note in notes_of(summary, language)]
+    lines.append(f"*{text('summary.made_by', language, model=_escaped(summary.model))}*")
+    return "\n".join(lines) + "\n"
+
+
+def to_json(summary: Summary) -> str:
+    return json.dumps(json_values(summary), ensure_ascii=False, indent=1) + "\n"
+
+
+def json_values(summary: Summary) -> dict[str, Any]:
+    """The documented shape: bullets with sources and flags, language_ok, sections, model, …"""
+    values = summary.values()
+    return {
+        "title": values["title"],
+        "file": values["file_name"],
+        "bullets": values["bullets"],
+        "language_ok": values["language_ok"],
+        "first_try_share": values["first_try_share"],
+        "sections": list(values["sections"]),
+        "coverage": list(values["covered"]),
+        "notes": list(values["notes"]),
+        "pages_left_out": list(values["pages_left_out"]),
+        "model": values["model"],
+        "settings": values["settings"],
+        "timings": values["timings"],
+    }
+
+
+def to_word(summary: Summary, language: Language) -> bytes:
+    paragraphs = [Paragraph(summary.title, "Title")]
+    for title, bullets in _by_section(summary):
+        paragraphs += [Paragraph(title, "Heading1")] if title else []
+        for bullet in bullets:
+            paragraphs.append(Paragraph(f"・{bullet.text}", "ListBullet"))
+            paragraphs += [Paragraph(_source_text(q, language), "Quote") for q in bullet.sources]
+            flags = (f"⚠ {_flag_text(flag, language)}" for flag in bullet.flags)
+            paragraphs += [Paragraph(line, "Quote") for line in flags]
+    paragraphs += [Paragraph(note, "Quote") for note in notes_of(summary, language)]
+    made_by = text("summary.made_by", language, model=summary.model)
+    return docx_bytes([*paragraphs, Paragraph(made_by, "Quote")])
+
+
+def notes_of(summary: Summary, language: Language) -> list[str]:
+    return [text(f"summary.{name}", language) for name in summary.notes]
+
+
+def _flag_text(flag: Flag, language: Language) -> str:
+    return text(f"summary.flag_{flag.kind}", language, text=flag.text)
+
+
+def _by_section(summary: Summary) -> Iterator[tuple[str, list[Bullet]]]:
+    for title, bullets in groupby(summary.bullets, key=lambda bullet: bullet.section):
+        yield title, list(bullets)
+
+
+def _links(summary: Summary, bullet: Bullet) -> Iterator[str]:
+    for page in dict.fromkeys(source.page for source in bullet.sources if source.page):
+        yield f"[p.{page}]({quote(summary.file_name)}#page={page})"
+
+
+def _source_text(source: Quote, language: Language) -> str:
+    where = f"p.{source.page} " if source.page else ""
+    return f"{where}「{source.quote}」" if language is Language.JA else f'{where}"{source.quote}"'
+
+
+def _escaped(line: str) -> str:
+    return " ".join(line.split()).translate(_MARKDOWN_SPECIAL)
