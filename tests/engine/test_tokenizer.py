@@ -88,7 +88,7 @@ def _message() -> st.SearchStrategy[tuple[str, bool]]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(data=st.data())
 def test_honest_prompts_get_llama_cpps_own_ids(
     vocabularies: dict[str, Tokenizer], name: str, data: st.DataObject
@@ -100,7 +100,7 @@ def test_honest_prompts_get_llama_cpps_own_ids(
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(data=st.data())
 def test_no_message_ever_becomes_a_control_token(
     vocabularies: dict[str, Tokenizer], name: str, data: st.DataObject
