@@ -14,8 +14,8 @@ from webui.documents.characters import width
 from webui.documents.pages import Chunk, Page, Sentence, Span, usable, whole_text
 from webui.documents.repair import BULLET
 
-CHUNK_CHARS = 300  # 300/60 finds the answer inside 2,000 characters of context most often
-OVERLAP_CHARS = 60
+CHUNK_CHARS = 360  # 360/100 finds the answer in the first 2,000 characters as often as any
+OVERLAP_CHARS = 100  # a whole sentence mostly; with 60 most chunks would not overlap at all
 MAX_SENTENCE_CHARS = 800  # longer is a table or no prose; it is cut
 
 Range = tuple[int, int]
@@ -290,14 +290,18 @@ def chunks(
 ) -> list[Chunk]:
     """Neighbouring sentences packed to `num_chars`, each chunk beginning with the last one's end.
 
-    A heading begins a new chunk once the current one has some body.
+    A heading begins a new chunk once the current one has some body, and so does a new page, so
+    that a passage names the page it is on.
     """
     packed: list[Chunk] = []
     current: list[Sentence] = []
     title = ""
     for sentence in sentences:
         num_current = _length(current)
-        is_new_part = sentence.is_heading and num_current > num_overlap
+        is_new_part = current != [] and (
+            (sentence.is_heading and num_current > num_overlap)
+            or (sentence.starts_paragraph and sentence.span.page_from > current[-1].span.page_to)
+        )
         if current and (is_new_part or num_current + len(sentence.text) > num_chars):
             packed.append(_chunk(current, title, source))
             current = [] if is_new_part else _overlap(current, num_overlap)

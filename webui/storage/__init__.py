@@ -11,6 +11,8 @@ nothing about models, prompts, tokens or the page.
     messages.py       the message tree
     archive.py        the JSON export: its shape, its strict validation (pure)
     summaries.py      summaries, their finished parts and results
+    documents.py      collections, documents, pages, chunks, vectors, keyword search
+    grams.py          what the keyword index holds, and queries over it (pure)
     preferences.py    sampling presets and small settings
     storage.py        Storage: owner checks and one transaction per call
 """
@@ -18,17 +20,33 @@ nothing about models, prompts, tokens or the page.
 from webui.storage.archive import InvalidExportError
 from webui.storage.conversations import NotFoundError
 from webui.storage.database import StorageError
+from webui.storage.documents import (
+    ChunkRow,
+    Collection,
+    Document,
+    Documents,
+    DocumentStatus,
+    EmbedderRow,
+    PageRow,
+)
 from webui.storage.storage import Storage
 from webui.storage.summaries import Summaries, SummaryRecord
 from webui.storage.texts import TextTooLongError
 from webui.storage.values import Conversation, ConversationSummary, Message, Role, Status
 
 __all__ = [
+    "ChunkRow",
+    "Collection",
     "Conversation",
     "ConversationSummary",
+    "Document",
+    "DocumentStatus",
+    "Documents",
+    "EmbedderRow",
     "InvalidExportError",
     "Message",
     "NotFoundError",
+    "PageRow",
     "Role",
     "Status",
     "Storage",

@@ -104,4 +104,89 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID
         """,
     ),
+    (
+        """
+        CREATE TABLE collections (
+            number INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            owner TEXT NOT NULL,
+            name TEXT NOT NULL,
+            created_at REAL NOT NULL
+        )
+        """,
+        "CREATE INDEX collections_by_owner ON collections (owner)",
+        """
+        CREATE TABLE documents (
+            number INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            owner TEXT NOT NULL,
+            collection_number INTEGER NOT NULL REFERENCES collections (number) ON DELETE CASCADE,
+            name TEXT NOT NULL,
+            sha256 TEXT NOT NULL,
+            num_bytes INTEGER NOT NULL,
+            status TEXT NOT NULL,
+            kind TEXT NOT NULL,                     -- "" until read
+            problem TEXT NOT NULL,                  -- JSON: [key, values] of an AppError, or []
+            num_pages INTEGER NOT NULL,
+            num_chunks INTEGER NOT NULL,
+            created_at REAL NOT NULL,
+            updated_at REAL NOT NULL,
+            UNIQUE (collection_number, sha256)
+        )
+        """,
+        "CREATE INDEX documents_by_owner ON documents (owner)",
+        "CREATE INDEX documents_by_status ON documents (status) WHERE status != 'ready'",
+        """
+        CREATE TABLE pages (
+            document_number INTEGER NOT NULL REFERENCES documents (number) ON DELETE CASCADE,
+            page INTEGER NOT NULL,
+            text TEXT NOT NULL,
+            places BLOB NOT NULL,                   -- where its characters stand
+            width REAL NOT NULL,
+            height REAL NOT NULL,
+            continues INTEGER NOT NULL,
+            problem TEXT NOT NULL,
+            UNIQUE (document_number, page)
+        )
+        """,
+        # AUTOINCREMENT: a number is never used again, so a stale vector names nothing.
+        """
+        CREATE TABLE chunks (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            document_number INTEGER NOT NULL REFERENCES documents (number) ON DELETE CASCADE,
+            page_from INTEGER NOT NULL,
+            char_from INTEGER NOT NULL,
+            page_to INTEGER NOT NULL,
+            char_to INTEGER NOT NULL,
+            title TEXT NOT NULL,
+            text TEXT NOT NULL,
+            indexed TEXT NOT NULL                   -- document name and title, as in the index
+        )
+        """,
+        "CREATE INDEX chunks_by_document ON chunks (document_number)",
+        """
+        CREATE VIRTUAL TABLE chunk_grams USING fts5 (
+            grams, content = '', tokenize = "unicode61 remove_diacritics 0 categories 'L* N* Co M*'"
+        )
+        """,
+        """
+        CREATE TABLE embedders (
+            number INTEGER PRIMARY KEY,
+            fingerprint TEXT NOT NULL UNIQUE,
+            name TEXT NOT NULL,
+            num_dimensions INTEGER NOT NULL,
+            query_prompt TEXT NOT NULL,
+            document_prompt TEXT NOT NULL
+        )
+        """,
+        """
+        CREATE TABLE vectors (
+            embedder_number INTEGER NOT NULL REFERENCES embedders (number) ON DELETE CASCADE,
+            chunk_number INTEGER NOT NULL REFERENCES chunks (number) ON DELETE CASCADE,
+            vector BLOB NOT NULL,                   -- little-endian float16, length 1
+            PRIMARY KEY (embedder_number, chunk_number)
+        ) WITHOUT ROWID
+        """,
+        "CREATE INDEX vectors_by_chunk ON vectors (chunk_number)",
+    ),
 )

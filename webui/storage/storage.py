@@ -15,6 +15,7 @@ from webui.storage import archive, conversations, messages, preferences
 from webui.storage.archive import ArchivedConversation
 from webui.storage.conversations import NotFoundError, new_id
 from webui.storage.database import Database
+from webui.storage.documents import Documents
 from webui.storage.summaries import Summaries
 from webui.storage.texts import clean, search_key
 from webui.storage.values import Conversation, ConversationSummary, Message, Role, Status
@@ -28,6 +29,7 @@ class Storage:
         """Opens or creates the database file. Raises StorageError."""
         self._database = Database(path)
         self.summaries = Summaries(self._database)
+        self.documents = Documents(self._database)
 
     def close(self) -> None:
         self._database.close()

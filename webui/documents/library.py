@@ -1,0 +1,403 @@
+"""Library: a user's documents, from the uploaded file to the searchable index.
+
+Files are kept under their document's id, never under a name that came from outside. One thread
+reads and embeds, one document after the other; a killed process goes on where it was, because a
+document's content is saved in one transaction and vectors in small ones.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from webui.documents.errors import DocumentError
+from webui.documents.messages import Reading
+from webui.documents.pages import Chunk, Page, PageProblem, TextRun
+from webui.documents.process import Cancelled, DocumentReader, EmbedderProcess, ReadDocument
+from webui.documents.retriever import Found, Retriever
+from webui.errors import AppError
+from webui.storage import (
+    ChunkRow,
+    Document,
+    Documents,
+    DocumentStatus,
+    EmbedderRow,
+    NotFoundError,
+    PageRow,
+    StorageError,
+)
+from webui.strings import Language
+
+log = logging.getLogger(__name__)
+
+MAX_UPLOAD_BYTES = 1_000_000_000
+_EMBED_BATCH = 32
+_MAX_NAMED_PAGES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a document's job is. `eta_s` is -1 while nothing is known."""
+
+    document_id: str
+    stage: str  # waiting | reading | saving | embedding
+    num_done: int = 0
+    num_total: int = 0
+    per_s: float = 0.0
+    eta_s: float = -1.0
+
+
+class Library:
+    """Thread-safe. `start` once; `close` at the end."""
+
+    def __init__(
+        self,
+        documents: Documents,
+        folder: Path,
+        embedder: EmbedderProcess | None = None,
+        embedder_name: str = "",
+    ) -> None:
+        self._documents = documents
+        self._folder = folder
+        self._reader = DocumentReader()
+        self._embedder = embedder
+        self._embedder_name = embedder_name
+        self.retriever = Retriever(documents, embedder)
+        self._passwords: dict[str, str] = {}  # never stored
+        self._cancelled: set[str] = set()
+        self._progress: dict[str, Progress] = {}
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    # --- life ------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Go on with what a stopped or killed process has left, and remove what is nobody's."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        known = self._documents.ids()
+        for file in self._folder.iterdir():
+            if file.name not in known:
+                file.unlink()
+        if known:
+            self._work_soon()
+
+    def close(self) -> None:
+        """Ends the thread and both workers; a document that is being read stays unfinished."""
+        self._closing.set()
+        self._wake.set()
+        self._reader.stop()
+        if self._embedder:
+            self._embedder.stop()
+        if self._thread:
+            self._thread.join()
+
+    # --- documents -------------------------------------------------------------------------------
+
+    def add(
+        self, owner: str, collection_id: str, name: str, source: Path, *, password: str = ""
+    ) -> tuple[Document, bool]:
+        """Takes a copy of `source` and reads it soon; False: the same content is there already."""
+        num_bytes = source.stat().st_size
+        if num_bytes > MAX_UPLOAD_BYTES:
+            raise DocumentError("documents.too_large", limit_mb=MAX_UPLOAD_BYTES // 1_000_000)
+        if num_bytes == 0:
+            raise DocumentError("documents.empty")
+        with self._copied(source) as (copy, sha256):
+            document, is_new = self._documents.add_document(
+                owner, collection_id, _base_name(name), sha256=sha256, num_bytes=num_bytes
+            )
+            if is_new:
+                os.replace(copy, self._file(document.id))
+        if is_new:
+            self._remember_password(document.id, password)
+            self._work_soon()
+        return document, is_new
+
+    def retry(self, owner: str, document_id: str, password: str = "") -> None:
+        """Reads it again: after a failure, with a password, or to have it indexed anew."""
+        self._remember_password(document_id, password)
+        self._cancelled.discard(document_id)
+        self._documents.set_status(owner, document_id, DocumentStatus.WAITING)
+        self._work_soon()
+
+    def cancel(self, owner: str, document_id: str) -> None:
+        """Stops its reading; what is indexed of it stays as it was."""
+        if self._documents.document(owner, document_id).status in (
+            DocumentStatus.WAITING,
+            DocumentStatus.READING,
+        ):
+            self._cancelled.add(document_id)
+            self._documents.set_status(
+                owner, document_id, DocumentStatus.FAILED, ("documents.cancelled", {})
+            )
+
+    def remove(self, owner: str, document_id: str) -> None:
+        self._documents.delete_document(owner, document_id)
+        self._forget(owner, [document_id])
+
+    def remove_collection(self, owner: str, collection_id: str) -> None:
+        self._forget(owner, self._documents.delete_collection(owner, collection_id))
+
+    def progress(self, owner: str) -> list[Progress]:
+        """Of the owner's documents that are not finished, in the order they will be."""
+        unfinished = [item.id for item in self._documents.unfinished() if item.owner == owner]
+        waiting = {id: Progress(id, "waiting") for id in unfinished}
+        current = {
+            id: progress
+            for id, progress in dict(self._progress).items()
+            if id in waiting or progress.stage == "embedding"
+        }
+        return list((waiting | current).values())
+
+    def search(
+        self, owner: str, question: str, limit: int = 10, document_ids: list[str] | None = None
+    ) -> Found:
+        """See Retriever.search."""
+        return self.retriever.search(owner, question, limit, document_ids)
+
+    # --- pages -----------------------------------------------------------------------------------
+
+    def pages(self, owner: str, document_id: str) -> list[Page]:
+        return [unpacked(row) for row in self._documents.pages(owner, document_id)]
+
+    def page(self, owner: str, document_id: str, number: int) -> Page:
+        return unpacked(self._documents.page(owner, document_id, number))
+
+    def picture(self, owner: str, document_id: str, number: int, width: int = 1000) -> bytes:
+        """A page as PNG. Raises PasswordNeededError after a restart, where the file has one."""
+        document = self._documents.document(owner, document_id)
+        password = self._passwords.get(document.id, "")
+        return self._reader.draw(self._file(document.id), number, min(width, 3000), password)
+
+    # --- the job ---------------------------------------------------------------------------------
+
+    def wait(self, timeout_s: float) -> bool:
+        """Until there is nothing to do; for tests and the command line."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if not self._documents.unfinished() and not self._progress:
+                return True
+            time.sleep(0.02)
+        return False
+
+    def _work_soon(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._work, name="library", daemon=True)
+            self._thread.start()
+        self._wake.set()
+
+    def _work(self) -> None:
+        while not self._closing.is_set():
+            self._wake.clear()
+            try:
+                for document in self._documents.unfinished():
+                    self._read(document)
+                    if self._closing.is_set():
+                        return
+                self._embed_missing()
+            except StorageError as error:  # a full disk: the documents stay unfinished
+                log.error("the library cannot go on: %s", error)
+            except NotFoundError:
+                continue  # removed meanwhile; look again
+            finally:
+                self._progress.clear()
+            self._wake.wait()
+
+    def _read(self, document: Document) -> None:
+        if document.id in self._cancelled:
+            return
+        owner, id = document.owner, document.id
+        self._documents.set_status(owner, id, DocumentStatus.READING)
+        started = time.monotonic()
+
+        def report(news: Reading) -> None:
+            self._report(id, "reading", news.num_done, news.num_pages, started)
+
+        def is_cancelled() -> bool:
+            return id in self._cancelled or self._closing.is_set()
+
+        try:
+            read = self._reader.read(
+                self._file(id),
+                document.name,
+                password=self._passwords.get(id, ""),
+                on_progress=report,
+                is_cancelled=is_cancelled,
+            )
+            self._report(id, "saving", 0, 0, started)
+            self._save(document, read)
+        except Cancelled:
+            log.info("reading was cancelled")
+        except (StorageError, NotFoundError):
+            raise
+        except AppError as error:
+            if not is_cancelled():
+                self._documents.set_status(
+                    owner, id, DocumentStatus.FAILED, (error.key, dict(error.values))
+                )
+        except FileNotFoundError:
+            self._documents.set_status(
+                owner, id, DocumentStatus.FAILED, ("documents.file_lost", {})
+            )
+        finally:
+            self._progress.pop(id, None)
+
+    def _save(self, document: Document, read: ReadDocument) -> None:
+        unusable = [page.number for page in read.pages if page.problem]
+        if len(unusable) == len(read.pages):
+            raise DocumentError("documents.no_text")
+        problem: tuple[str, dict[str, Any]] | None = None
+        if unusable:
+            problem = ("documents.pages_unreadable", {"pages": page_ranges(unusable)})
+        self._documents.save_content(
+            document.owner,
+            document.id,
+            kind=read.kind,
+            pages=[packed(page) for page in read.pages],
+            chunks=[_chunk_row(chunk) for chunk in read.chunks],
+            problem=problem,
+        )
+        self.retriever.forget(document.owner)
+
+    def _embed_missing(self) -> None:
+        """Vectors for all chunks that have none by this model, a batch at a time."""
+        embedder = self._embedder
+        if embedder is None:
+            return
+        try:
+            self._embed_with(embedder)
+        except Cancelled:
+            log.info("embedding was stopped")
+        except AppError as error:
+            if isinstance(error, StorageError | NotFoundError):
+                raise
+            log.error("no vectors: %s", error.message(Language.EN))
+
+    def _embed_with(self, embedder: EmbedderProcess) -> None:
+        if not self._documents.has_chunks():
+            return
+        ready = embedder.ready(self._closing.is_set)
+        self._documents.save_embedder(
+            EmbedderRow(
+                ready.fingerprint,
+                self._embedder_name,
+                ready.num_dimensions,
+                ready.query_prompt,
+                ready.document_prompt,
+            )
+        )
+        started = time.monotonic()
+        num_total = self._documents.num_without_vectors(ready.fingerprint)
+        num_done = 0
+        while batch := self._documents.without_vectors(ready.fingerprint, _EMBED_BATCH):
+            self._report("", "embedding", num_done, num_total, started)
+            texts = tuple(text for _, text in batch)
+            data = embedder.embed(texts, is_query=False, is_cancelled=self._closing.is_set)
+            size = 2 * ready.num_dimensions
+            vectors = [data[start : start + size] for start in range(0, len(data), size)]
+            numbers = (number for number, _ in batch)
+            self._documents.save_vectors(
+                ready.fingerprint, list(zip(numbers, vectors, strict=True))
+            )
+            num_done += len(batch)
+            if self._documents.unfinished():
+                self._wake.set()  # reading goes before embedding; come back afterwards
+                return
+
+    def _report(self, id: str, stage: str, num_done: int, num_total: int, started: float) -> None:
+        elapsed_s = time.monotonic() - started
+        per_s = num_done / elapsed_s if elapsed_s > 0 else 0.0
+        eta_s = (num_total - num_done) / per_s if per_s > 0 else -1.0
+        self._progress[id] = Progress(id, stage, num_done, num_total, per_s, eta_s)
+
+    # --- files -----------------------------------------------------------------------------------
+
+    def _file(self, document_id: str) -> Path:
+        return self._folder / document_id
+
+    @contextmanager
+    def _copied(self, source: Path) -> Iterator[tuple[Path, str]]:
+        """A private copy, and its SHA-256; gone afterwards unless it was moved away."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        copy = self._folder / f".incoming-{os.getpid()}-{threading.get_ident()}"
+        digest = hashlib.sha256()
+        try:
+            with source.open("rb") as original, copy.open("wb") as target:
+                while block := original.read(1 << 20):
+                    digest.update(block)
+                    target.write(block)
+            yield copy, digest.hexdigest()
+        except OSError as error:
+            raise DocumentError("documents.cannot_store", reason=error.strerror or "") from error
+        finally:
+            copy.unlink(missing_ok=True)
+
+    def _forget(self, owner: str, document_ids: list[str]) -> None:
+        self.retriever.forget(owner)
+        for id in document_ids:
+            self._cancelled.add(id)
+            self._passwords.pop(id, None)
+            self._file(id).unlink(missing_ok=True)
+
+    def _remember_password(self, document_id: str, password: str) -> None:
+        if password:
+            self._passwords[document_id] = password
+
+
+def _base_name(name: str) -> str:
+    """The last part of a name that came from outside, without anything that misleads."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    shown = "".join(char for char in last if char.isprintable())
+    return shown.strip(". ")[-200:] or "document"
+
+
+def page_ranges(numbers: list[int]) -> str:
+    """[1, 3, 4, 5] → "1, 3–5"."""
+    ranges: list[list[int]] = []
+    for number in numbers:
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    shown = [f"{a}–{b}" if b > a else str(a) for a, b in ranges[:_MAX_NAMED_PAGES]]
+    return ", ".join(shown) + ("…" if len(ranges) > _MAX_NAMED_PAGES else "")
+
+
+def packed(page: Page) -> PageRow:
+    """A page as the database keeps it."""
+    runs = json.dumps([astuple(run) for run in page.runs]).encode()
+    return PageRow(
+        page.number,
+        page.text,
+        zlib.compress(runs),
+        page.width,
+        page.height,
+        page.continues,
+        page.problem,
+    )
+
+
+def unpacked(row: PageRow) -> Page:
+    """Inverse of `packed`."""
+    runs = tuple(
+        TextRun(start, is_vertical, near, far, tuple(edges))
+        for start, is_vertical, near, far, edges in json.loads(zlib.decompress(row.places))
+    )
+    page = Page(row.page, row.text, runs, row.width, row.height, row.continues)
+    return replace(page, problem=PageProblem(row.problem))
+
+
+def _chunk_row(chunk: Chunk) -> ChunkRow:
+    span = chunk.span
+    return ChunkRow(
+        span.page_from, span.char_from, span.page_to, span.char_to, chunk.title, chunk.text
+    )

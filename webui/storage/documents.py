@@ -1,0 +1,561 @@
+"""Collections, documents, their pages and chunks, the keyword index and the vectors, per owner.
+
+A document's pages, chunks and grams come in one transaction, and go in one: nothing is ever half
+indexed. Vectors are the truth that any vector index is built from. Knows nothing about files,
+models or what is in `places`.
+"""
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from webui.storage.conversations import NotFoundError, new_id
+from webui.storage.database import Database
+from webui.storage.grams import index_text, match_query
+from webui.storage.texts import clean, clean_json, clean_title
+
+_MAX_IDS = 500  # in one statement
+
+
+class DocumentStatus(StrEnum):
+    WAITING = "waiting"  # to be read
+    READING = "reading"
+    READY = "ready"  # found by keyword search; vectors may still be missing
+    FAILED = "failed"  # see `problem`
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    id: str
+    name: str
+    num_documents: int
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    id: str
+    owner: str
+    collection_id: str
+    name: str  # as it was called where it came from
+    sha256: str
+    num_bytes: int
+    status: DocumentStatus
+    kind: str  # "" until read
+    problem: tuple[str, dict[str, Any]] | None  # key and values of an AppError
+    num_pages: int
+    num_chunks: int
+    created_at: float
+    updated_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class PageRow:
+    page: int
+    text: str
+    places: bytes
+    width: float
+    height: float
+    continues: bool
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRow:
+    """From `char_from` on `page_from` to `char_to` on `page_to`. `number` 0: not yet saved."""
+
+    page_from: int
+    char_from: int
+    page_to: int
+    char_to: int
+    title: str
+    text: str
+    number: int = 0
+    document_id: str = ""
+    document_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderRow:
+    fingerprint: str
+    name: str
+    num_dimensions: int
+    query_prompt: str
+    document_prompt: str
+
+
+_DOCUMENT = """d.id, d.owner, c.id, d.name, d.sha256, d.num_bytes, d.status, d.kind, d.problem,
+    d.num_pages, d.num_chunks, d.created_at, d.updated_at"""
+_DOCUMENTS = "documents d JOIN collections c ON c.number = d.collection_number"
+
+
+class Documents:
+    """Every method is one transaction. Raises NotFoundError, StorageError, TextTooLongError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # --- collections -----------------------------------------------------------------------------
+
+    def create_collection(self, owner: str, name: str) -> Collection:
+        with self._database.write() as db:
+            id = new_id()
+            db.execute(
+                "INSERT INTO collections (id, owner, name, created_at) VALUES (?, ?, ?, ?)",
+                (id, clean(owner), clean_title(name), time.time()),
+            )
+            return _collection(db, owner, id)
+
+    def collections(self, owner: str) -> list[Collection]:
+        """Oldest first."""
+        with self._database.read() as db:
+            rows = db.execute(
+                "SELECT id FROM collections WHERE owner = ? ORDER BY number", (clean(owner),)
+            ).fetchall()
+            return [_collection(db, owner, id) for (id,) in rows]
+
+    def rename_collection(self, owner: str, collection_id: str, name: str) -> None:
+        with self._database.write() as db:
+            number = _collection_number(db, owner, collection_id)
+            db.execute(
+                "UPDATE collections SET name = ? WHERE number = ?", (clean_title(name), number)
+            )
+
+    def delete_collection(self, owner: str, collection_id: str) -> list[str]:
+        """With everything in it; returns the ids of its documents."""
+        with self._database.write() as db:
+            number = _collection_number(db, owner, collection_id)
+            rows = db.execute(
+                "SELECT number, id FROM documents WHERE collection_number = ?", (number,)
+            ).fetchall()
+            for document_number, _ in rows:
+                _forget_content(db, document_number)
+            db.execute("DELETE FROM collections WHERE number = ?", (number,))
+            return [id for _, id in rows]
+
+    # --- documents -------------------------------------------------------------------------------
+
+    def add_document(
+        self, owner: str, collection_id: str, name: str, *, sha256: str, num_bytes: int
+    ) -> tuple[Document, bool]:
+        """A new document that waits to be read, or the one with the same content; is it new?"""
+        with self._database.write() as db:
+            collection = _collection_number(db, owner, collection_id)
+            same = db.execute(
+                "SELECT id FROM documents WHERE collection_number = ? AND sha256 = ?",
+                (collection, sha256),
+            ).fetchone()
+            if same:
+                return _document(db, owner, same[0]), False
+            now, id = time.time(), new_id()
+            db.execute(
+                """
+                INSERT INTO documents (id, owner, collection_number, name, sha256, num_bytes,
+                    status, kind, problem, num_pages, num_chunks, created_at, updated_at)
+                VALUES (?, ?, ?, ?, ?, ?, 'waiting', '', '[]', 0, 0, ?, ?)
+                """,
+                (id, clean(owner), collection, clean_title(name), sha256, num_bytes, now, now),
+            )
+            return _document(db, owner, id), True
+
+    def document(self, owner: str, document_id: str) -> Document:
+        with self._database.read() as db:
+            return _document(db, owner, document_id)
+
+    def documents(self, owner: str, collection_id: str | None = None) -> list[Document]:
+        """Oldest first."""
+        with self._database.read() as db:
+            condition, values = "d.owner = ?", [clean(owner)]
+            if collection_id is not None:
+                condition += " AND c.id = ?"
+                values.append(clean(collection_id))
+            rows = db.execute(
+                f"SELECT {_DOCUMENT} FROM {_DOCUMENTS} WHERE {condition} ORDER BY d.number", values
+            )
+            return [_from_row(row) for row in rows]
+
+    def rename_document(self, owner: str, document_id: str, name: str) -> None:
+        """The name it is shown by; the index keeps the one it was added with."""
+        with self._database.write() as db:
+            number = _document_number(db, owner, document_id)
+            db.execute(
+                "UPDATE documents SET name = ? WHERE number = ?", (clean_title(name), number)
+            )
+
+    def delete_document(self, owner: str, document_id: str) -> None:
+        with self._database.write() as db:
+            number = _document_number(db, owner, document_id)
+            _forget_content(db, number)
+            db.execute("DELETE FROM documents WHERE number = ?", (number,))
+
+    def set_status(
+        self,
+        owner: str,
+        document_id: str,
+        status: DocumentStatus,
+        problem: tuple[str, dict[str, Any]] | None = None,
+    ) -> None:
+        with self._database.write() as db:
+            number = _document_number(db, owner, document_id)
+            db.execute(
+                "UPDATE documents SET status = ?, problem = ?, updated_at = ? WHERE number = ?",
+                (status, json.dumps(clean_json(problem or [])), time.time(), number),
+            )
+
+    def unfinished(self) -> list[Document]:
+        """All owners' documents that wait, or were being read when the process ended."""
+        with self._database.read() as db:
+            rows = db.execute(
+                f"SELECT {_DOCUMENT} FROM {_DOCUMENTS} WHERE d.status IN ('waiting', 'reading')"
+                " ORDER BY d.number"
+            )
+            return [_from_row(row) for row in rows]
+
+    def ids(self) -> set[str]:
+        """Of all owners' documents: a stored file with another name belongs to nobody."""
+        with self._database.read() as db:
+            return {id for (id,) in db.execute("SELECT id FROM documents")}
+
+    # --- content ---------------------------------------------------------------------------------
+
+    def save_content(
+        self,
+        owner: str,
+        document_id: str,
+        *,
+        kind: str,
+        pages: Iterable[PageRow],
+        chunks: Sequence[ChunkRow],
+        problem: tuple[str, dict[str, Any]] | None = None,
+    ) -> None:
+        """Everything that was read, in place of what was there; the document is ready."""
+        with self._database.write() as db:
+            number = _document_number(db, owner, document_id)
+            (name,) = db.execute(
+                "SELECT name FROM documents WHERE number = ?", (number,)
+            ).fetchone()
+            _forget_content(db, number)
+            num_pages = _insert_pages(db, number, pages)
+            for chunk in chunks:
+                _insert_chunk(db, number, name, chunk)
+            db.execute(
+                """
+                UPDATE documents SET status = 'ready', kind = ?, num_pages = ?, num_chunks = ?,
+                    problem = ?, updated_at = ? WHERE number = ?
+                """,
+                (
+                    kind,
+                    num_pages,
+                    len(chunks),
+                    json.dumps(clean_json(problem or [])),
+                    time.time(),
+                    number,
+                ),
+            )
+
+    def pages(self, owner: str, document_id: str) -> list[PageRow]:
+        with self._database.read() as db:
+            number = _document_number(db, owner, document_id)
+            rows = db.execute(
+                "SELECT page, text, places, width, height, continues, problem FROM pages"
+                " WHERE document_number = ? ORDER BY page",
+                (number,),
+            )
+            return [_page(row) for row in rows]
+
+    def page(self, owner: str, document_id: str, page: int) -> PageRow:
+        with self._database.read() as db:
+            number = _document_number(db, owner, document_id)
+            row = db.execute(
+                "SELECT page, text, places, width, height, continues, problem FROM pages"
+                " WHERE document_number = ? AND page = ?",
+                (number, page),
+            ).fetchone()
+            if row is None:
+                raise NotFoundError
+            return _page(row)
+
+    def chunks(self, owner: str, numbers: Sequence[int]) -> dict[int, ChunkRow]:
+        """The owner's chunks among `numbers`."""
+        found: dict[int, ChunkRow] = {}
+        with self._database.read() as db:
+            for start in range(0, len(numbers), _MAX_IDS):
+                part = [int(number) for number in numbers[start : start + _MAX_IDS]]
+                rows = db.execute(
+                    f"""
+                    SELECT k.page_from, k.char_from, k.page_to, k.char_to, k.title, k.text,
+                        k.number, d.id, d.name
+                    FROM chunks k JOIN documents d ON d.number = k.document_number
+                    WHERE d.owner = ? AND k.number IN ({",".join("?" * len(part))})
+                    """,
+                    (clean(owner), *part),
+                )
+                found |= {row[6]: ChunkRow(*row) for row in rows}
+        return found
+
+    def chunk_numbers(self, owner: str, document_ids: Sequence[str] | None = None) -> list[int]:
+        """Of the owner's chunks, or of those in the documents; unknown ones have none."""
+        with self._database.read() as db:
+            condition, values = _among(owner, document_ids)
+            rows = db.execute(
+                "SELECT k.number FROM chunks k JOIN documents d ON d.number = k.document_number"
+                f" WHERE {condition} ORDER BY k.number",
+                values,
+            )
+            return [number for (number,) in rows]
+
+    def has_chunks(self) -> bool:
+        """Whether anybody has anything indexed."""
+        with self._database.read() as db:
+            return db.execute("SELECT 1 FROM chunks LIMIT 1").fetchone() is not None
+
+    # --- keyword search --------------------------------------------------------------------------
+
+    def search_keywords(
+        self, owner: str, question: str, limit: int, document_ids: Sequence[str] | None = None
+    ) -> list[tuple[int, float]]:
+        """The best chunks for the question's words: (number, score), best first, scores > 0."""
+        with self._database.read() as db:
+            (num_chunks,) = db.execute("SELECT count(*) FROM chunks").fetchone()
+            query = match_query(clean(question), num_chunks)
+            if not query or limit <= 0:
+                return []
+            condition, values = _among(owner, document_ids)
+            rows = db.execute(
+                f"""
+                SELECT g.rowid, -bm25(chunk_grams) AS score FROM chunk_grams g
+                JOIN chunks k ON k.number = g.rowid
+                JOIN documents d ON d.number = k.document_number
+                WHERE chunk_grams MATCH ? AND {condition}
+                ORDER BY score DESC, g.rowid LIMIT ?
+                """,
+                (query, *values, limit),
+            )
+            return [(number, float(score)) for number, score in rows]
+
+    # --- vectors ---------------------------------------------------------------------------------
+
+    def save_embedder(self, embedder: EmbedderRow) -> None:
+        with self._database.write() as db:
+            db.execute(
+                """
+                INSERT INTO embedders (fingerprint, name, num_dimensions, query_prompt,
+                    document_prompt) VALUES (?, ?, ?, ?, ?) ON CONFLICT (fingerprint) DO UPDATE
+                SET name = excluded.name, query_prompt = excluded.query_prompt,
+                    document_prompt = excluded.document_prompt
+                """,
+                (
+                    embedder.fingerprint,
+                    clean_title(embedder.name),
+                    embedder.num_dimensions,
+                    clean(embedder.query_prompt),
+                    clean(embedder.document_prompt),
+                ),
+            )
+
+    def embedders(self) -> list[tuple[EmbedderRow, int]]:
+        """Every model that has embedded something, with how many vectors it has."""
+        with self._database.read() as db:
+            rows = db.execute(
+                """
+                SELECT fingerprint, name, num_dimensions, query_prompt, document_prompt,
+                    (SELECT count(*) FROM vectors v WHERE v.embedder_number = e.number)
+                FROM embedders e ORDER BY number
+                """
+            )
+            return [(EmbedderRow(*row[:5]), row[5]) for row in rows]
+
+    def without_vectors(self, fingerprint: str, limit: int) -> list[tuple[int, str]]:
+        """Chunks of all owners that this embedder has not embedded: (number, indexed text)."""
+        with self._database.read() as db:
+            number = _embedder_number(db, fingerprint)
+            rows = db.execute(
+                """
+                SELECT k.number, k.indexed || k.text FROM chunks k WHERE NOT EXISTS
+                    (SELECT 1 FROM vectors v
+                     WHERE v.embedder_number = ? AND v.chunk_number = k.number)
+                ORDER BY k.number LIMIT ?
+                """,
+                (number, limit),
+            )
+            return [(chunk, text) for chunk, text in rows]
+
+    def num_without_vectors(self, fingerprint: str) -> int:
+        with self._database.read() as db:
+            number = _embedder_number(db, fingerprint)
+            (num_chunks,) = db.execute("SELECT count(*) FROM chunks").fetchone()
+            (num_vectors,) = db.execute(
+                "SELECT count(*) FROM vectors WHERE embedder_number = ?", (number,)
+            ).fetchone()
+            return int(num_chunks - num_vectors)
+
+    def save_vectors(self, fingerprint: str, vectors: Sequence[tuple[int, bytes]]) -> int:
+        """Those whose chunk is still there; refuses another length. Returns how many."""
+        with self._database.write() as db:
+            number = _embedder_number(db, fingerprint)
+            (num_dimensions,) = db.execute(
+                "SELECT num_dimensions FROM embedders WHERE number = ?", (number,)
+            ).fetchone()
+            if any(len(vector) != 2 * num_dimensions for _, vector in vectors):
+                raise ValueError(f"a vector of this embedder has {num_dimensions} dimensions")
+            saved = db.executemany(
+                "INSERT OR REPLACE INTO vectors (embedder_number, chunk_number, vector)"
+                " SELECT ?, number, ? FROM chunks WHERE number = ?",
+                [(number, vector, chunk) for chunk, vector in vectors],
+            )
+            return saved.rowcount
+
+    def vectors(self, fingerprint: str, owner: str, newer_than: int = 0) -> list[tuple[int, bytes]]:
+        """The owner's vectors of one embedder: (chunk number, vector), by number."""
+        with self._database.read() as db:
+            number = _embedder_number(db, fingerprint)
+            return db.execute(
+                """
+                SELECT v.chunk_number, v.vector FROM vectors v
+                JOIN chunks k ON k.number = v.chunk_number
+                JOIN documents d ON d.number = k.document_number
+                WHERE v.embedder_number = ? AND d.owner = ? AND v.chunk_number > ?
+                ORDER BY v.chunk_number
+                """,
+                (number, clean(owner), newer_than),
+            ).fetchall()
+
+    def delete_vectors(self, fingerprint: str) -> None:
+        """Forget an embedder and all that it has embedded."""
+        with self._database.write() as db:
+            db.execute("DELETE FROM embedders WHERE fingerprint = ?", (fingerprint,))
+
+
+def _collection(db: sqlite3.Connection, owner: str, id: str) -> Collection:
+    number = _collection_number(db, owner, id)
+    name, created_at, num_documents = db.execute(
+        """
+        SELECT c.name, c.created_at,
+            (SELECT count(*) FROM documents d WHERE d.collection_number = c.number)
+        FROM collections c WHERE c.number = ?
+        """,
+        (number,),
+    ).fetchone()
+    return Collection(id, name, num_documents, created_at)
+
+
+def _collection_number(db: sqlite3.Connection, owner: str, id: str) -> int:
+    row = db.execute(
+        "SELECT number FROM collections WHERE id = ? AND owner = ?", (clean(id), clean(owner))
+    ).fetchone()
+    if row is None:
+        raise NotFoundError
+    return int(row[0])
+
+
+def _document_number(db: sqlite3.Connection, owner: str, id: str) -> int:
+    row = db.execute(
+        "SELECT number FROM documents WHERE id = ? AND owner = ?", (clean(id), clean(owner))
+    ).fetchone()
+    if row is None:
+        raise NotFoundError
+    return int(row[0])
+
+
+def _document(db: sqlite3.Connection, owner: str, id: str) -> Document:
+    number = _document_number(db, owner, id)
+    row = db.execute(
+        f"SELECT {_DOCUMENT} FROM {_DOCUMENTS} WHERE d.number = ?", (number,)
+    ).fetchone()
+    return _from_row(row)
+
+
+def _from_row(row: Sequence[Any]) -> Document:
+    problem = json.loads(row[8])
+    values = list(row)
+    values[6] = DocumentStatus(row[6])
+    values[8] = (problem[0], problem[1]) if problem else None
+    return Document(*values)
+
+
+def _page(row: Sequence[Any]) -> PageRow:
+    values = list(row)
+    values[5] = bool(row[5])
+    return PageRow(*values)
+
+
+def _embedder_number(db: sqlite3.Connection, fingerprint: str) -> int:
+    row = db.execute(
+        "SELECT number FROM embedders WHERE fingerprint = ?", (fingerprint,)
+    ).fetchone()
+    if row is None:
+        raise NotFoundError
+    return int(row[0])
+
+
+def _among(owner: str, document_ids: Sequence[str] | None) -> tuple[str, list[str]]:
+    """The SQL condition for rows joined as `d`, with its values."""
+    if document_ids is None:
+        return "d.owner = ?", [clean(owner)]
+    places = ",".join("?" * len(document_ids))
+    return f"d.owner = ? AND d.id IN ({places})", [clean(owner), *map(clean, document_ids)]
+
+
+def _insert_pages(db: sqlite3.Connection, number: int, pages: Iterable[PageRow]) -> int:
+    rows = [
+        (
+            number,
+            page.page,
+            clean(page.text),
+            page.places,
+            page.width,
+            page.height,
+            page.continues,
+            page.problem,
+        )
+        for page in pages
+    ]
+    db.executemany("INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    return len(rows)
+
+
+def _insert_chunk(db: sqlite3.Connection, number: int, name: str, chunk: ChunkRow) -> None:
+    indexed = clean(f"{_stem(name)}\n{chunk.title}\n" if chunk.title else f"{_stem(name)}\n")
+    text = clean(chunk.text)
+    inserted = db.execute(
+        """
+        INSERT INTO chunks (document_number, page_from, char_from, page_to, char_to, title, text,
+            indexed) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+        """,
+        (
+            number,
+            chunk.page_from,
+            chunk.char_from,
+            chunk.page_to,
+            chunk.char_to,
+            clean(chunk.title),
+            text,
+            indexed,
+        ),
+    )
+    db.execute(
+        "INSERT INTO chunk_grams (rowid, grams) VALUES (?, ?)",
+        (inserted.lastrowid, index_text(indexed + text)),
+    )
+
+
+def _stem(name: str) -> str:
+    stem, dot, extension = name.rpartition(".")
+    return stem if dot and len(extension) <= 8 and stem else name
+
+
+def _forget_content(db: sqlite3.Connection, number: int) -> None:
+    """Pages, chunks, vectors and grams. A table without content wants to be told what goes."""
+    chunks = db.execute(
+        "SELECT number, indexed || text FROM chunks WHERE document_number = ?", (number,)
+    ).fetchall()
+    db.executemany(
+        "INSERT INTO chunk_grams (chunk_grams, rowid, grams) VALUES ('delete', ?, ?)",
+        [(chunk, index_text(text)) for chunk, text in chunks],
+    )
+    db.execute("DELETE FROM chunks WHERE document_number = ?", (number,))
+    db.execute("DELETE FROM pages WHERE document_number = ?", (number,))
