@@ -6,12 +6,12 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from webui.engine.client import PromptTooLongError
 from webui.engine.request import SamplingParams
 from webui.engine.tokenizer import Tokenizer
 from webui.prompts import PromptFormat, builtin_families
 from webui.storage import Message, Role, Status
-from webui.tasks.context import _first_kept, fit_history
+from webui.strings import Language
+from webui.tasks.context import QuestionTooLongError, _first_kept, fit_history
 
 SAMPLING = SamplingParams(max_tokens=64)
 
@@ -69,11 +69,16 @@ def test_the_oldest_turns_go_first_and_are_counted(tokenizer: Tokenizer) -> None
     assert "14番目" in fitted.rendered.text
 
 
-def test_a_last_message_that_cannot_fit_says_by_how_much(tokenizer: Tokenizer) -> None:
-    with pytest.raises(PromptTooLongError) as caught:
-        fit_history(tokenizer, render().render, 512, "", conversation("文" * 900), SAMPLING)
-    num_over = caught.value.values["num_over"]
-    assert isinstance(num_over, int) and 300 < num_over < 500
+def test_a_last_message_that_cannot_fit_says_what_to_drop(tokenizer: Tokenizer) -> None:
+    system = "簡潔に。" * 20
+    with pytest.raises(QuestionTooLongError) as caught:
+        path = conversation("一", "二", "文" * 900)
+        fit_history(tokenizer, render().render, 512, system, path, SAMPLING)
+    values = {name: int(str(value)) for name, value in caught.value.values.items()}
+    assert 450 < values["num_over"] < 600
+    assert values["num_system"] == len(tokenizer.encode_text(system))
+    assert values["num_question"] + values["num_system"] == 512 + values["num_over"] - 1
+    assert f"{values['num_question']:,}" in caught.value.message(Language.JA)
 
 
 def test_the_answer_never_gets_more_than_the_context_leaves(tokenizer: Tokenizer) -> None:

@@ -116,7 +116,7 @@ class Chat:
     async def context_usage(self, owner: str, conversation_id: str) -> ContextUsage | None:
         """How full the window is for what is shown; None while no model is loaded.
 
-        Raises what building the prompt raises, such as PromptTooLongError.
+        Raises what building the prompt raises, such as QuestionTooLongError.
         """
         conversation = self._storage.conversation(owner, conversation_id)
         engine = self._pool.engine
@@ -152,7 +152,7 @@ class Chat:
         conversation: Conversation,
         path: list[Message],
     ) -> "Prompt":
-        """What the model reads. Raises PromptTooLongError, SamplingError, TemplateError, …"""
+        """What the model reads. Raises QuestionTooLongError, SamplingError, TemplateError, …"""
         engine = model.engine
         assert engine.ready and engine.tokenizer, "an acquired engine is loaded"
         answer_format = self._formats.choice(model.spec, engine.tokenizer).format

@@ -7,15 +7,28 @@ then stays the same for several turns, and the engine finds it in its cache.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from webui.engine.client import PromptTooLongError
 from webui.engine.request import SamplingParams
 from webui.engine.tokenizer import Tokenizer
+from webui.errors import AppError
 from webui.prompts import RenderedPrompt
 from webui.storage import Message
 
 ANSWER_SHARE = 4  # a quarter of the context is kept for the answer, or max_tokens if that is less
 KEEP_PERCENT = 65  # of the room for history that is kept when turns are dropped
 TURN_TOKENS = 12  # at most, what a template writes around a turn
+
+
+class QuestionTooLongError(AppError):
+    """The newest turn alone does not fit; says by how much, and what takes how much."""
+
+    def __init__(self, num_tokens: int, n_ctx: int, num_system: int) -> None:
+        super().__init__(
+            "chat.question_too_long",
+            n_ctx=n_ctx,
+            num_over=num_tokens + 1 - n_ctx,
+            num_question=num_tokens - num_system,
+            num_system=num_system,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +63,7 @@ def fit_history(
 ) -> FittedPrompt:
     """The prompt for `path` with as many of its newest turns as leave room for an answer.
 
-    Raises PromptTooLongError when even the newest turn alone does not fit, and what the template
+    Raises QuestionTooLongError when even the newest turn alone does not fit, and what the template
     raises.
     """
     turns = _turns(path)
@@ -70,7 +83,8 @@ def fit_history(
             break
         first += 1
     if len(ids) >= n_ctx:
-        raise PromptTooLongError(len(ids), n_ctx)
+        num_system = len(tokenizer.encode_text(system_prompt))
+        raise QuestionTooLongError(len(ids), n_ctx, num_system)
     usage = ContextUsage(len(ids), n_ctx, len(turns), first)
     fitted = replace(sampling, max_tokens=min(sampling.max_tokens, n_ctx - len(ids)))
     return FittedPrompt(tuple(ids), rendered, fitted, usage)
