@@ -30,6 +30,7 @@ from webui.errors import AppError
 from webui.storage import Storage
 from webui.strings import Language, text
 from webui.tasks.chat import Chat
+from webui.tasks.summarize.desk import SummaryDesk
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +79,7 @@ def _serve(settings: Settings) -> int:
         engines,
         Chat(storage, engines),
         Credentials(settings.data_dir),
+        SummaryDesk(storage, engines),
     )
     try:
         serve_page(application, lambda url: _announce(url, settings))

@@ -8,6 +8,7 @@ from webui.credentials import Credentials
 from webui.engine.pool import EnginePool
 from webui.storage import Storage
 from webui.tasks.chat import Chat
+from webui.tasks.summarize.desk import SummaryDesk
 
 LOCAL_USER = "local"  # the owner of everything where nobody has to log in
 USER_SCOPE = "kajogaki.user"  # where the gate writes down who a request comes from
@@ -21,3 +22,4 @@ class Application:
     engines: EnginePool
     chat: Chat
     credentials: Credentials
+    summaries: SummaryDesk

@@ -17,6 +17,7 @@ from webui.api.auth import Gate, login_routes
 from webui.api.files import file_routes
 from webui.api.metrics import metrics
 from webui.api.security import PageHeaders, RequestCheck, allowed_hosts
+from webui.api.summaries import summary_routes
 from webui.api.v1.routes import create_v1
 from webui.application import Application
 from webui.credentials import login_needed
@@ -60,6 +61,7 @@ def create_app(application: Application, port: int) -> tuple[FastAPI, Callable[[
     web = FastAPI(lifespan=_lifespan(application), docs_url=None, redoc_url=None, openapi_url=None)
     web.get("/health")(_health(application))
     web.include_router(file_routes(application))
+    web.include_router(summary_routes(application))
     web.include_router(login_routes(application.credentials))
     web.get("/metrics")(lambda: metrics(application.engines))
     web.mount("/v1", create_v1(application))
@@ -119,6 +121,7 @@ def _lifespan(
             yield
         finally:
             warm_up.cancel()
+            await application.summaries.close()
             await application.engines.close()
 
     return lifespan

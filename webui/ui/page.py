@@ -15,6 +15,7 @@ from webui.ui.chat_events import ChatEvents
 from webui.ui.chat_tab import build_chat, build_sidebar, wire_chat
 from webui.ui.language import page_strings
 from webui.ui.settings_panel import build_panel
+from webui.ui.summarize_tab import build_summarize, wire_summarize
 from webui.ui.theme import theme
 
 MAX_EVENTS = 64  # running events of all tabs; the engine has its own queue
@@ -32,8 +33,10 @@ def build_page(application: Application) -> tuple[gr.Blocks, gr.I18n]:
         with gr.Row(elem_id="app"):
             conversations = build_sidebar()
             tab = build_chat(conversations)
+            summary = build_summarize()
             panel = build_panel(label)
         wire_chat(demo, tab, panel, ChatEvents(application))
+        wire_summarize(tab, *summary, application)
     return demo, label
 
 

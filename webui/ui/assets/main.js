@@ -6,12 +6,13 @@ import { bridge, listing, openConversation, reloadConversation, send,
   state } from "./core.js";
 import { problem, watchConnection } from "./dialogs.js";
 import { header, panelHead } from "./header.js";
+import { summary, summaryBridge } from "./summary.js";
 import { live, transcript } from "./transcript.js";
 
 const AWAY_MS = 3000; // another tab may have changed things meanwhile
 
 Object.assign(window.kajogaki, { bridge, composer, conversations, header, live, panelHead,
-  problem, transcript, conversationId: () => state.conversation });
+  problem, summary, summaryBridge, transcript, conversationId: () => state.conversation });
 
 watchConnection();
 
