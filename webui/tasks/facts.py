@@ -27,7 +27,9 @@ class Number:
         """Whether `other`, in the source, says this number."""
         if self.value != other.value:
             return False
-        return self.unit in ("", other.unit) or (other.unit == "" and self.unit != "%")
+        if self.unit == "":
+            return other.unit not in tuple("月日時分")
+        return self.unit == other.unit or (other.unit == "" and self.unit != "%")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ _WORDS = {
 _PLAIN = r"[0-9]+(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?"
 _COUNTERS = "[つ人名個件社回倍割年月日時分秒度種点章条項本台円位番かヶカ歳%]"
 _ARABIC = re.compile(
-    rf"(?P<before>[$¥€]|令和|平成|昭和|大正|明治)?\s?(?P<number>{_PLAIN})"
+    rf"(?:(?P<before>[$¥€]|令和|平成|昭和|大正|明治)\s?)?(?P<number>{_PLAIN})"
     r"(?P<scale>(?:[千百]?[万億兆]|千)(?:(?P<rest>[0-9]{1,4})(?P<low>万)?)?"
     r"|\s?(?:thousand|million|billion|trillion|bn)\b|[kK](?![A-Za-z]))?"
     r"\s?(?P<unit>%|パーセント|ポイント|percent|per cent|割|円|ドル|ユーロ|元(?!年)"
@@ -106,9 +108,8 @@ def numbers_in(text: str, *, spelled: bool = False) -> list[Number]:
     """The numbers of `text`. `spelled`: also English number words, as a source may write them."""
     plain = text.translate(_WIDE)
     found = [*_dates(plain)]
-    taken = [(number.start, number.end) for number in found if plain[number.start].isdigit()]
     for number in [*_arabic(plain), *_kanji(plain)]:
-        if not any(start <= number.start < end for start, end in taken):
+        if not any(other.start <= number.start < other.end for other in found):
             found.append(number)
     if spelled:
         found += _spelled(plain)
@@ -125,7 +126,6 @@ def _arabic(text: str) -> Iterator[Number]:
             continue
         if before == "-" and text[start - 2 : start - 1].isalpha():
             continue
-        start += len(match[0]) - len(match[0].lstrip())
         value, unit = _scaled(match), _unit(match["unit"] or "")
         if match["before"] in _ERAS and unit == "年":
             yield Number(value + _ERAS[match["before"]], "年", start, end)
@@ -229,6 +229,7 @@ _KATAKANA_NAME = re.compile(r"[\u30a1-\u30fa][\u30a1-\u30faー・]{2,}")
 _LATIN_PHRASE = re.compile(
     r"[A-Za-z][A-Za-z0-9+#&]*(?:[-.'][A-Za-z0-9+#]+)*(?: [A-Za-z][A-Za-z0-9+#-]*)*"
 )
+_TOPIC = re.compile(r"([一-龠々\u30a1-\u30faー]{2,10})(?=[はがも])")
 _LETTER_NAME = re.compile(r"[A-Za-zＡ-Ｚ](?:社|氏|国|市|部|班|案|店)")
 _UNITS = frozenset(
     "km kg cm mm gb mb kb tb mg ml hz khz mhz ghz kwh kw mw pm am vs and or the of".split()
@@ -241,6 +242,11 @@ def names_in(text: str, language: Language) -> list[Name]:
         _english_names(text) if language is Language.EN else _japanese_names(text),
         key=lambda name: name.start,
     )
+
+
+def topics_in(text: str) -> list[Name]:
+    """What a clause is about: words of kanji or katakana before は, が or も."""
+    return [Name(match[1], *match.span(1)) for match in _TOPIC.finditer(text)]
 
 
 def _japanese_names(text: str) -> Iterator[Name]:
@@ -263,9 +269,10 @@ def _japanese_names(text: str) -> Iterator[Name]:
 def _english_names(text: str) -> Iterator[Name]:
     """Capitalised words inside a sentence, and words written in capitals, as runs."""
     run: list[re.Match[str]] = []
-    for match in re.finditer(r"[A-Za-z][A-Za-z0-9+#'-]*[A-Za-z0-9]|[A-Z]", text):
+    for match in re.finditer(r"[A-Za-z](?:[A-Za-z0-9+#-]|'(?!s\b))*[A-Za-z0-9]|[A-Z]", text):
         begins = not text[: match.start()].rstrip() or text[: match.start()].rstrip()[-1] in ".!?:"
         is_name = sum(map(str.isupper, match[0])) > 1 or (match[0][0].isupper() and not begins)
+        is_name = is_name and match[0].lower() not in _MONTHS
         if is_name and run and text[run[-1].end() : match.start()] == " ":
             run.append(match)
             continue

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from webui.strings import Language
-from webui.tasks.facts import Name, Number, names_in, numbers_in, squeezed
+from webui.tasks.facts import Name, Number, names_in, numbers_in, squeezed, topics_in
 from webui.tasks.summarize.language import main_language
 from webui.tasks.text_features import features
 
@@ -114,7 +114,10 @@ class Aligner:
         return weights
 
     def _support(self, weights: dict[str, float]) -> tuple[list[Support], float]:
-        """Greedy: the sentence that says most, then those that add something. And the share."""
+        """Greedy: the sentence that says most, then those that add something.
+
+        And their share of the words; missing numbers have flags of their own.
+        """
         total = sum(weights.values())
         candidates: Counter[int] = Counter()
         for feature, weight in weights.items():
@@ -136,9 +139,11 @@ class Aligner:
                 break
             chosen.append(best)
             covered |= self._sentences[best].features
-        share = sum(weight for feature, weight in weights.items() if feature in covered)
+        words = {f: w for f, w in weights.items() if not f.startswith("#") or f in covered}
+        share = sum(weight for feature, weight in words.items() if feature in covered)
         scores = [(number, candidates[number] / total) for number in chosen]
-        return [Support(n, round(min(1.0, s), 3)) for n, s in scores], share / total if total else 0
+        sources = [Support(number, round(min(1.0, score), 3)) for number, score in scores]
+        return sources, share / sum(words.values()) if words else 1.0
 
     # --- flags -----------------------------------------------------------------------------------
 
@@ -201,16 +206,19 @@ class Aligner:
         self, statement: str, read: _Sentence, names: list[Name], sources: list[int]
     ) -> list[Name]:
         """Names that the statement binds to a number or a role which is another one's."""
-        found = [
-            name
-            for number in read.numbers
-            if (name := _owner(statement, number, names)) and self._is_anothers(name, number)
-        ]
+        topics = topics_in(statement)
+        found = []
+        for number in read.numbers:
+            owner, topic = _owner(statement, number, names), _owner(statement, number, topics)
+            if owner and self._is_anothers(owner, number, is_proper=True):
+                found.append(owner)
+            elif topic and self._is_anothers(topic, number, is_proper=False):
+                found.append(topic)
         if self.language is Language.JA:
             found += [n for n in names if self._has_other_role(statement, n, names, sources)]
         return found
 
-    def _is_anothers(self, name: Name, number: Number) -> bool:
+    def _is_anothers(self, name: Name, number: Number, *, is_proper: bool) -> bool:
         """Every sentence with this number gives it to somebody else."""
         homes = [
             index
@@ -220,25 +228,28 @@ class Aligner:
         name_homes = self._homes(name)
         if not homes or not name_homes:
             return False
-        return all(self._gives_to_other(index, name, number, name_homes) for index in homes)
+        if not is_proper and not all(index in name_homes for index in homes):
+            return False  # a common word may be left out of a sentence
+        return all(
+            self._gives_to_other(index, name, number, is_proper=is_proper)
+            if index in name_homes
+            else bool(self._sentences[index].names) or index - 1 not in name_homes
+            for index in homes
+        )
 
-    def _gives_to_other(
-        self, index: int, name: Name, number: Number, name_homes: set[int]
-    ) -> bool:
-        sentence = self._sentences[index]
-        if index not in name_homes:
-            return bool(sentence.names) or index - 1 not in name_homes
+    def _gives_to_other(self, index: int, name: Name, number: Number, *, is_proper: bool) -> bool:
+        """In a sentence that has both: the number is another's, and `name` has its own."""
+        sentence, text = self._sentences[index], self._texts[index]
+        candidates = sentence.names if is_proper else topics_in(text)
         owners = {
             (other.value, other.unit): owner.key
             for other in sentence.numbers
-            if (owner := _owner(self._texts[index], other, sentence.names))
+            if (owner := _owner(text, other, candidates))
         }
         own = next(o for o in sentence.numbers if number.is_stated_by(o))
-        actual = owners.get((own.value, own.unit))
-        others = {key for place, key in owners.items() if place != (own.value, own.unit)}
-        return actual is not None and not _alike(actual, name.key) and any(
-            _alike(key, name.key) for key in others
-        )
+        actual = owners.pop((own.value, own.unit), None)
+        is_anothers = actual is not None and not _alike(actual, name.key)
+        return is_anothers and any(_alike(key, name.key) for key in owners.values())
 
     def _has_other_role(
         self, statement: str, name: Name, names: Sequence[Name], sources: Sequence[int]
@@ -278,6 +289,7 @@ def _read(text: str, language: Language) -> _Sentence:
 def _owner(text: str, number: Number, names: Sequence[Name]) -> Name | None:
     """Whose number this is: the last name before it in its clause, else before it, else after."""
     clause = max((m.end() for m in _CLAUSE_END.finditer(text, 0, number.start)), default=0)
+    names = sorted(names, key=lambda name: (name.start, name.end))
     before = [name for name in names if name.end <= number.start]
     inside = [name for name in before if name.start >= clause]
     after = [name for name in names if name.start >= number.end]

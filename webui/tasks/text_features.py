@@ -17,7 +17,7 @@ _STOP = frozenset(
     "shall should must also such into over under between about more most other some any all each "
     "both if but so up out per via".split()
 )
-_ENDINGS = ("ations", "ation", "ings", "ing", "ies", "ied", "ers", "er", "ed", "es", "ly", "s")
+_ENDINGS = ("ations", "ation", "ings", "ing", "ies", "ied", "ers", "er", "ed", "es", "ly", "s", "e")
 _MIN_STEM = 4
 
 
