@@ -161,6 +161,7 @@ def _order(entry: ModelEntry) -> tuple[Any, ...]:
         entry.is_article,
         entry.ram_gb,
         not entry.is_recommended,
+        bool(entry.better),
         entry.name,
     )
 

@@ -14,6 +14,7 @@ from webui.strings import Language
 from webui.ui.chat_events import ChatEvents
 from webui.ui.chat_tab import build_chat, build_sidebar, wire_chat
 from webui.ui.language import page_strings
+from webui.ui.models_tab import build_models, wire_models
 from webui.ui.settings_panel import build_panel
 from webui.ui.summarize_tab import build_summarize, wire_summarize
 from webui.ui.theme import theme
@@ -33,9 +34,11 @@ def build_page(application: Application) -> tuple[gr.Blocks, gr.I18n]:
         with gr.Row(elem_id="app"):
             conversations = build_sidebar()
             tab = build_chat(conversations)
+            models = build_models()
             summary = build_summarize()
             panel = build_panel(label)
         wire_chat(demo, tab, panel, ChatEvents(application))
+        wire_models(tab, *models, application)
         wire_summarize(tab, *summary, application)
     return demo, label
 

@@ -56,6 +56,7 @@ const ICONS = {
   moon: "M20 14.5A8.5 8.5 0 0 1 9.5 4 8.5 8.5 0 1 0 20 14.5z",
   screen: "M4 5h16v11H4zM9 20h6M12 16v4",
   file: "M7 3h7l4 4v14H7zM14 3v4h4",
+  cube: "M12 3l8 4.5v9L12 21l-8-4.5v-9zM4 7.5l8 4.5 8-4.5M12 12v9",
   bullets: "M5 6h.01M5 12h.01M5 18h.01M9.5 6H20M9.5 12H20M9.5 18h7",
   upload: "M12 16V5M7 10l5-5 5 5M5 20h14",
 };

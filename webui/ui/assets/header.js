@@ -3,6 +3,7 @@
 import { follow, h, icon, iconButton, listing, on, openConversation, send, state, store, t,
   emit, isPhone } from "./core.js";
 import { menu, toast } from "./dialogs.js";
+import { openModels } from "./models.js";
 import { openSummary } from "./summary.js";
 
 export function header(element, props, watch) {
@@ -13,6 +14,7 @@ export function header(element, props, watch) {
     iconButton("side", t("open_sidebar"), openSide, { class: "icon-button open-side" }),
     title, models,
     iconButton("bullets", t("open_summary"), openSummary),
+    iconButton("cube", t("manage_models"), openModels),
     iconButton("sliders", t("settings"), togglePanel, { "aria-controls": "panel" }),
     iconButton("more", t("files"), (event) => fileMenu(event.currentTarget),
       { "aria-haspopup": "menu", "aria-expanded": "false" })));
