@@ -30,6 +30,7 @@ from webui.errors import AppError
 from webui.storage import Storage
 from webui.strings import Language, text
 from webui.tasks.chat import Chat
+from webui.tasks.formats import FAMILIES, Formats
 from webui.tasks.summarize.desk import SummaryDesk
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ def _serve(settings: Settings) -> int:
         storage,
         catalog,
         engines,
-        Chat(storage, engines),
+        Chat(storage, engines, Formats(storage, settings.data_dir / FAMILIES)),
         Credentials(settings.data_dir),
         SummaryDesk(storage, engines),
     )

@@ -5,6 +5,7 @@
     bench.py    how fast a model answers on this machine
     summarize.py  bullets of texts and files
     models.py   what models there are: fetch, check, quantise, measure them
+    prompt.py   the exact prompt that a model reads
 
 `add_commands` is all that app.py needs to know. Results are printed as JSON with --json.
 """
@@ -17,6 +18,7 @@ from webui.commands.bench import add_parser as add_bench
 from webui.commands.chat import add_parser as add_chat
 from webui.commands.keys import add_parser as add_keys
 from webui.commands.models import add_parser as add_models
+from webui.commands.prompt import add_parser as add_prompt
 from webui.commands.summarize import add_parser as add_summarize
 from webui.config import Settings
 from webui.strings import Language
@@ -28,5 +30,5 @@ def add_commands(
     commands: Any, language: Language, add_settings: Callable[[argparse.ArgumentParser], None]
 ) -> None:
     """Add the commands' parsers to `commands`; each sets `run` to what does it."""
-    for add_parser in (add_chat, add_bench, add_keys, add_models, add_summarize):
+    for add_parser in (add_chat, add_bench, add_keys, add_models, add_prompt, add_summarize):
         add_parser(commands, language, add_settings)

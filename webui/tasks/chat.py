@@ -19,7 +19,7 @@ from webui.prompts import ReasoningParser
 from webui.storage import Conversation, Message, Role, Status, Storage
 from webui.strings import Language
 from webui.tasks.context import ContextUsage, fit_history
-from webui.tasks.formats import Formats
+from webui.tasks.formats import Formats, known_variables
 from webui.tasks.titles import title_from
 
 UPDATE_S = 0.1  # at most ten updates a second
@@ -59,10 +59,10 @@ class ReplyUpdate:
 
 
 class Chat:
-    def __init__(self, storage: Storage, pool: EnginePool) -> None:
+    def __init__(self, storage: Storage, pool: EnginePool, formats: Formats | None = None) -> None:
         self._storage = storage
         self._pool = pool
-        self._formats = Formats()
+        self.formats = formats or Formats(storage)
 
     def send(self, owner: str, conversation_id: str, text: str) -> Message:
         """Append the user's message after what is shown. Raises NotFoundError."""
@@ -155,16 +155,15 @@ class Chat:
         """What the model reads. Raises QuestionTooLongError, SamplingError, TemplateError, …"""
         engine = model.engine
         assert engine.ready and engine.tokenizer, "an acquired engine is loaded"
-        answer_format = self._formats.choice(model.spec, engine.tokenizer).format
+        answer_format = self.formats.choice(model.spec, engine.tokenizer, conversation.owner).format
         settings = conversation.sampling
         thinking = settings.get("thinking")
+        variables = known_variables(answer_format, settings.get("variables"))
         stops = answer_format.stop_strings(thinking)
         sampling = sampling_of({**answer_format.sampling, **settings})
         fitted = fit_history(
             engine.tokenizer,
-            lambda messages: answer_format.render(
-                messages, thinking=thinking, variables=settings.get("variables")
-            ),
+            lambda messages: answer_format.render(messages, thinking=thinking, variables=variables),
             engine.ready.n_ctx,
             conversation.system_prompt,
             path,

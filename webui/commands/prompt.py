@@ -1,0 +1,148 @@
+"""`prompt`: the exact text that a model reads for a list of messages, and what to know about it.
+
+The page's inspector in the terminal; how prompts are made is in webui/prompts.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from webui.catalog import Catalog, ModelSpec
+from webui.config import PROJECT_DIR, Settings
+from webui.engine.tokenizer import Tokenizer
+from webui.errors import AppError
+from webui.prompts import BosRule, Choice, ModelFacts, RenderedPrompt, choose_family
+from webui.storage import Storage
+from webui.strings import Language, text
+from webui.tasks.formats import FAMILIES, LOCAL_USER, Formats, facts_of
+from webui.tasks.inspection import Level, diagnose
+
+AddSettings = Callable[[argparse.ArgumentParser], None]
+
+
+class PromptUsageError(AppError):
+    """What was asked for is incomplete, or the file of messages is not one."""
+
+
+def add_parser(commands: Any, language: Language, add_settings: AddSettings) -> None:
+    prompt = commands.add_parser("prompt", help=text("inspector.help", language))
+    prompt.add_argument("--family", default="", help=text("inspector.family_help", language))
+    prompt.add_argument(
+        "--messages", metavar="FILE", default="", help=text("inspector.messages_help", language)
+    )
+    prompt.add_argument(
+        "--thinking", choices=("on", "off"), help=text("inspector.thinking_help", language)
+    )
+    prompt.add_argument("--list", action="store_true", help=text("inspector.list_help", language))
+    prompt.add_argument("--json", action="store_true", help=text("inspector.json_help", language))
+    prompt.set_defaults(run=_run)
+    add_settings(prompt)  # --model is one of them
+
+
+def _run(settings: Settings, options: argparse.Namespace) -> int:
+    language = Language(settings.language)
+    if options.list:
+        return _list(settings, options)
+    if not options.messages or not (options.family or settings.model):
+        raise PromptUsageError("inspector.usage")
+    messages = _messages(options.messages, language)
+    # With a family, only a --model on the command line brings a vocabulary, not a configured one.
+    is_asked = bool(getattr(options, "model", "")) or not options.family
+    spec = _spec(settings) if is_asked else None
+    tokenizer = Tokenizer(spec.path) if spec else None
+    choice = _choice(settings, options.family, spec, tokenizer)
+    thinking = None if options.thinking is None else options.thinking == "on"
+    prompt = choice.format.render(messages, thinking=thinking)
+    answer = _answer(choice, prompt, spec, tokenizer, language)
+    if options.json:
+        print(json.dumps(answer, ensure_ascii=False))
+    else:
+        print(answer["text"])
+        for warning in answer["warnings"]:
+            print(f"{text('inspector.warnings', language)}: {warning}", file=sys.stderr)
+    return 0
+
+
+def _list(settings: Settings, options: argparse.Namespace) -> int:
+    families = Formats(None, settings.data_dir / FAMILIES).families(LOCAL_USER)
+    rows = [{"name": name, "title": families[name].title} for name in sorted(families)]
+    lines = [f"{row['name']:<24}{row['title']}" for row in rows]
+    print(json.dumps(rows, ensure_ascii=False) if options.json else "\n".join(lines))
+    return 0
+
+
+def _spec(settings: Settings) -> ModelSpec:
+    catalog = Catalog(settings.models_dir, PROJECT_DIR / "models" / "builtin")
+    spec = catalog.get(settings.model)
+    if spec.error:
+        raise spec.error
+    return spec
+
+
+def _choice(
+    settings: Settings, family: str, spec: ModelSpec | None, tokenizer: Tokenizer | None
+) -> Choice:
+    """The family that was named, else the one this model gets on the page."""
+    formats = Formats(None, settings.data_dir / FAMILIES)
+    if spec is None or tokenizer is None:
+        return choose_family(formats.families(LOCAL_USER), ModelFacts(), user=family)
+    if family:
+        facts = facts_of(spec, tokenizer)
+        return choose_family(formats.families(LOCAL_USER), facts, user=family)
+    database = settings.data_dir / "kajogaki.db"
+    if not database.exists():
+        return formats.choice(spec, tokenizer)
+    storage = Storage(database)
+    try:
+        chosen = Formats(storage, settings.data_dir / FAMILIES)
+        return chosen.choice(spec, tokenizer, LOCAL_USER)
+    finally:
+        storage.close()
+
+
+def _answer(
+    choice: Choice,
+    prompt: RenderedPrompt,
+    spec: ModelSpec | None,
+    tokenizer: Tokenizer | None,
+    language: Language,
+) -> dict[str, Any]:
+    form = choice.format
+    ends = list(form.stop_strings())
+    warnings = [choice.warning] if choice.warning else []
+    bos = "" if form.bos is BosRule.NEVER else form.bos_text
+    token_ids = None
+    if spec and tokenizer:
+        token_ids = tokenizer.encode(prompt)
+        bos = tokenizer.bos_text if token_ids[:1] == [tokenizer.bos_id] else ""
+        ends = list(dict.fromkeys([*ends, *tokenizer.end_texts]))
+        findings = diagnose(choice, tokenizer, facts_of(spec, tokenizer))
+        warnings = [one.sentence for one in findings if one.level is Level.WARNING]
+    return {
+        "family": choice.family or form.name,
+        "text": prompt.text,
+        "token_ids": token_ids,
+        "bos": bos,
+        "stops": ends,
+        "warnings": [warning.message(language) for warning in warnings],
+    }
+
+
+def _messages(path: str, language: Language) -> list[dict[str, Any]]:
+    """The messages in the file at `path`; what they say is checked by prompts."""
+    try:
+        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        messages = json.loads(data.decode("utf-8-sig"))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise PromptUsageError("inspector.bad_messages_file", path=path, reason=reason) from error
+    except (ValueError, RecursionError) as error:
+        reason = str(error)[:120]
+        raise PromptUsageError("inspector.bad_messages_file", path=path, reason=reason) from error
+    if not isinstance(messages, list) or not all(isinstance(one, dict) for one in messages):
+        reason = text("inspector.not_a_list", language)
+        raise PromptUsageError("inspector.bad_messages_file", path=path, reason=reason)
+    return messages
