@@ -90,6 +90,7 @@ class ModelRunner:
 
     def interrupt(self) -> None:
         """Stop the llama_decode that is running now. Safe from any thread."""
+        self._log.is_quiet = True  # llama.cpp calls it a failure
         self._interrupt.set()
 
     @contextmanager
@@ -100,6 +101,7 @@ class ModelRunner:
             yield
         finally:
             self._interrupt.clear()
+            self._log.is_quiet = False
 
     def forget(self, request_id: int) -> None:
         """The request has finished: free its sampler."""
@@ -252,6 +254,7 @@ class _LlamaLog:
 
     def __init__(self) -> None:
         self.last_error = ""
+        self.is_quiet = False
         self._callback = ll.llama_log_callback(self._write)
         ll.llama_log_set(self._callback, None)
 
@@ -259,7 +262,8 @@ class _LlamaLog:
         line = text.decode(errors="replace").rstrip()
         if level == 4 and line:
             self.last_error = line
-        log.log(GGML_LOG_LEVELS.get(level, logging.DEBUG), "%s", line)
+        shown = logging.DEBUG if self.is_quiet else GGML_LOG_LEVELS.get(level, logging.DEBUG)
+        log.log(shown, "%s", line)
 
 
 def _load_mode(load: LoadModel) -> int:
