@@ -21,7 +21,7 @@ from webui.engine.options import ModelOptions, OptionsMemory, options_of
 from webui.engine.workshop import quantize
 from webui.errors import AppError
 from webui.gguf import GgufHeader, read_header
-from webui.tasks.bench import BenchResults, BenchRow, measure
+from webui.tasks.bench import BenchResults, measure
 
 logger = logging.getLogger(__name__)
 
@@ -124,13 +124,11 @@ class ModelsDesk:
 
     async def _measure(self, spec: ModelSpec) -> None:
         job = self._running_job()
-        rows: list[BenchRow] = []
         async with self.application.engines.lease(spec.id) as engine:
             async with aclosing(measure(engine, spec)) as measured:
                 async for row in measured:
-                    rows.append(row)
+                    self.results.add([row])
                     job.done += 1
-        self.results.add(rows)
 
     async def _quantize(self, spec: ModelSpec, target: Path, kind: str) -> None:
         job = self._running_job()
