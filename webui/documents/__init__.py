@@ -10,4 +10,11 @@ pypdf_reader.py   pypdf's only door: the second reader
 text_formats.py   text, HTML and Word files → text
 loader.py         a file → pages
 splitter.py       pages → sentences → chunks
+messages.py       what crosses the pipe to the worker processes
+worker.py         the worker process: reads files, or embeds; limits itself
+process.py        the worker as the web process sees it: spawned, watched, killed, restarted
+embedder.py       sentence-transformers' only door, in its own worker process
+vectors.py        FAISS's only door
+retriever.py      a question → passages: keywords and vectors mixed
+library.py        Library: files in, progress, the job, pages and searches out
 """
