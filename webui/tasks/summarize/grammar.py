@@ -11,11 +11,16 @@ from webui.strings import Language
 from webui.tasks.summarize.settings import BulletLimits
 
 # Everything printable but the ideographic full stop, line separators and invisible characters.
+# U+0800 to U+0FFF are left out: llama.cpp lets their first byte be followed by an overlong form of
+# another character, which can then not be finished.
 _JA_CHAR = (
-    r"[\u0020-\u007e\u00a1-\u1fff\u2010-\u2027\u2030-\u205e\u2070-\u2fff\u3001\u3003-\ud7ff"
-    r"\uf900-\ufaff\uff01-\uffdc]"
+    r"[\u0020-\u007e\u00a1-\u07ff\u1000-\u1fff\u2010-\u2027\u2030-\u205e\u2070-\u2fff"
+    r"\u3001\u3003-\ud7ff\uf900-\ufaff\uff01-\uffdc]"
 )
-_JA_FIRST = r"[\u0022-\u0027\u0030-\u007e\u00b0-\u1fff\u3005-\u301f\u3041-\ud7ff\uf900-\ufaff]"
+_JA_FIRST = (
+    r"[\u0022-\u0027\u0030-\u007e\u00b0-\u07ff\u1000-\u1fff"
+    r"\u3005-\u301f\u3041-\ud7ff\uf900-\ufaff]"
+)
 _JA_OWN = r"[\u3041-\u3096\u30a1-\u30fa\u30fc\u3005\u4e00-\u9fff]"
 _HIRAGANA = r"[\u3041-\u3096]"
 _EN_CHAR = r"[\u0020-\u007e\u2013\u2014\u2018-\u201d%\u00a3\u20ac]"
