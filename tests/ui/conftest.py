@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
 
 from tests.site import Site
 
@@ -20,8 +20,8 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-DESKTOP = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 844}
+DESKTOP: ViewportSize = {"width": 1280, "height": 800}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 NO_BROWSER = (
     "no Chromium found: the browser tests did not run "
     "(install Debian's chromium, or set KAJOGAKI_CHROMIUM to one)"
@@ -53,32 +53,41 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="package")
+def desktop(browser: Browser) -> Iterator[BrowserContext]:
+    """One context for most tests, so that Gradio's files are loaded and compiled once."""
+    context = browser.new_context(viewport=DESKTOP, locale="en-US")
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def open_page(browser: Browser, site: Site) -> Iterator[OpenPage]:
-    """open_page(path, viewport=…, language=…, **context options) → a page that is ready."""
+def open_page(browser: Browser, desktop: BrowserContext, site: Site) -> Iterator[OpenPage]:
+    """open_page(path, **options of a browser context) → a page that is ready."""
     outside: list[str] = []
     errors: list[str] = []
-    contexts = []
+    contexts: list[BrowserContext] = []
 
     def watch(page: Page) -> None:
         page.on("request", lambda request: _note_outside(request.url, site.url, outside))
         page.on("pageerror", lambda error: errors.append(str(error)))
 
-    def open_page(
-        path: str = "/", *, viewport: Any = DESKTOP, language: str = "ja", **options: Any
-    ) -> Page:
-        context = browser.new_context(viewport=viewport, locale="en-US", **options)
-        contexts.append(context)
-        context.on("page", watch)
-        if language != "ja":
-            context.add_cookies([{"name": "kajogaki_language", "value": language, "url": site.url}])
+    def open_page(path: str = "/", **options: Any) -> Page:
+        context = desktop
+        if options:
+            context = browser.new_context(**{"viewport": DESKTOP, "locale": "en-US", **options})
+            context.on("page", watch)
+            contexts.append(context)
         page = context.new_page()
         page.goto(site.url + path)
         page.locator("#composer textarea").wait_for()
         page.locator("#conversations :is(.conv, .conv-empty)").first.wait_for(state="attached")
         return page
 
+    desktop.on("page", watch)
     yield open_page
+    desktop.remove_listener("page", watch)
+    _forget(desktop, site.url)
     for context in contexts:
         context.close()
     assert not outside, f"the page asked for {outside}"
@@ -89,6 +98,18 @@ def open_page(browser: Browser, site: Site) -> Iterator[OpenPage]:
 def page(open_page: OpenPage) -> Page:
     """A new conversation on a desktop, in Japanese."""
     return open_page()
+
+
+def _forget(context: BrowserContext, url: str) -> None:
+    """What a test leaves behind, except the cache."""
+    for page in context.pages:
+        page.close()
+    page = context.new_page()
+    page.goto(url + "/health")
+    page.evaluate("localStorage.clear()")
+    page.close()
+    context.clear_cookies()
+    context.clear_permissions()
 
 
 def _note_outside(url: str, own: str, outside: list[str]) -> None:

@@ -27,7 +27,7 @@ def test_an_answer_streams_with_its_numbers_and_survives_a_reload(page: Page, si
 
 
 def test_updates_come_at_most_ten_times_a_second(open_page: OpenPage, site: Site) -> None:
-    page = open_page(f"/?chat={site.conversation(**{**ENDLESS, 'max_tokens': 500})}")
+    page = open_page(f"/?chat={site.conversation(**{**ENDLESS, 'max_tokens': 200})}")
     page.evaluate(
         """() => { window.updates = [];
         new MutationObserver(() => window.updates.push(performance.now())).observe(
