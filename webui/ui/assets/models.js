@@ -455,11 +455,11 @@ function resultTable(rows) {
 function plot(rows) {
   const points = rows.filter((row) => row.num_streams === 1);
   if (points.length < 2) return null;
-  const [width, height, left, bottom] = [640, 240, 54, 34];
+  const [width, height, left, bottom, top] = [640, 270, 54, 50, 26];
   const mostX = 1.15 * Math.max(...points.map((row) => row.size_bytes));
   const mostY = 1.2 * Math.max(...points.map((row) => row.generated_per_s));
   const x = (bytes) => left + (width - left - 12) * bytes / mostX;
-  const y = (speed) => height - bottom - (height - bottom - 12) * speed / mostY;
+  const y = (speed) => height - bottom - (height - bottom - top) * speed / mostY;
   const namespace = "http://www.w3.org/2000/svg";
   const shape = (tag, properties, text = "") => {
     const element = document.createElementNS(namespace, tag);
@@ -472,10 +472,10 @@ function plot(rows) {
   for (const part of [0, .25, .5, .75, 1]) {
     svg.append(shape("line", { x1: left, x2: width - 12, y1: y(mostY * part), y2: y(mostY * part), class: "grid" }),
       shape("text", { x: left - 8, y: y(mostY * part) + 4, "text-anchor": "end" }, (mostY * part).toFixed(1)),
-      shape("text", { x: x(mostX * part), y: height - 12, "text-anchor": "middle" }, (mostX * part / GB).toFixed(2)));
+      shape("text", { x: x(mostX * part), y: height - bottom + 18, "text-anchor": "middle" }, (mostX * part / GB).toFixed(2)));
   }
-  svg.append(shape("text", { x: width - 12, y: height - bottom - 6, "text-anchor": "end", class: "axis" }, s("axis_size")),
-    shape("text", { x: left + 6, y: 14, class: "axis" }, s("axis_speed")));
+  svg.append(shape("text", { x: width - 12, y: height - 8, "text-anchor": "end", class: "axis" }, s("axis_size")),
+    shape("text", { x: left - 44, y: 14, class: "axis" }, s("axis_speed")));
   for (const row of points) {
     svg.append(shape("circle", { cx: x(row.size_bytes), cy: y(row.generated_per_s), r: 6 }),
       shape("text", { x: x(row.size_bytes) + 10, y: y(row.generated_per_s) + 4, class: "point" },
