@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,12 @@ import pytest
 from webui.catalog import Catalog
 from webui.config import Settings
 from webui.engine.pool import EnginePool, LoadState
+from webui.engine.request import SamplingParams
+from webui.prompts import builtin_families
 from webui.storage import NotFoundError, Role, Status, Storage
 from webui.strings import Language
 from webui.tasks.chat import Chat, ReplyState, ReplyUpdate
+from webui.tasks.sampling import sampling_of
 
 ME = "local"
 ENDLESS = {"ignore_eos": True, "max_tokens": 4000, "temperature": 0}
@@ -228,3 +231,11 @@ def test_a_megabyte_is_refused_with_its_size_and_kept(standin: Path, tmp_path: P
         assert len(world.storage.path(ME, chat)[0].content) == 360_000
 
     in_world(standin, tmp_path, test)
+
+
+def test_the_makers_recommendations_of_every_family_can_be_sampled_with() -> None:
+    for family in builtin_families().values():
+        params = sampling_of(family.format.sampling)
+        for item in fields(SamplingParams):
+            if item.type is int:
+                assert type(getattr(params, item.name)) is int, (family.name, item.name)

@@ -6,7 +6,7 @@ Knows conversations, models and prompts; knows nothing about Gradio or HTTP.
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -20,14 +20,11 @@ from webui.storage import Conversation, Message, Role, Status, Storage
 from webui.strings import Language
 from webui.tasks.context import ContextUsage, fit_history
 from webui.tasks.formats import Formats, known_variables
+from webui.tasks.sampling import sampling_of
 from webui.tasks.titles import title_from
 
 UPDATE_S = 0.1  # at most ten updates a second
 SAVE_S = 1.0  # what a crash of the whole app may lose
-
-
-class SamplingError(AppError):
-    """A sampling setting of this conversation cannot be used."""
 
 
 class ReplyState(StrEnum):
@@ -343,12 +340,3 @@ class _Draft:
             status=status,
             stats=dict(self._update.stats),
         )
-
-
-def sampling_of(values: Mapping[str, Any]) -> SamplingParams:
-    """SamplingParams with a conversation's overrides. Raises SamplingError."""
-    known = {item.name for item in fields(SamplingParams)}
-    try:
-        return SamplingParams(**{name: value for name, value in values.items() if name in known})
-    except (TypeError, ValueError) as error:
-        raise SamplingError("engine.bad_sampling", reason=error) from error

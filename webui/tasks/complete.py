@@ -7,7 +7,7 @@ models and prompts; knows nothing about HTTP.
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from webui.catalog import ModelSpec
@@ -19,6 +19,7 @@ from webui.engine.tokenizer import Tokenizer
 from webui.errors import AppError
 from webui.prompts import ReasoningParser, RenderedPrompt
 from webui.tasks.formats import Formats
+from webui.tasks.sampling import sampling_of
 
 
 class BadAskError(AppError):
@@ -135,7 +136,7 @@ class Completions:
         thinking = False if is_shaped and chat.thinking_switch else ask.thinking
         rendered = chat.render(ask.messages, thinking=thinking)
         stops = chat.stop_strings(thinking)
-        sampling = _sampling({**chat.sampling, **ask.sampling})
+        sampling = sampling_of({**chat.sampling, **ask.sampling})
         return _Prompt(
             tuple(tokenizer.encode(rendered)),
             replace(sampling, stop_token_ids=tokenizer.stop_token_ids(stops)),
@@ -154,15 +155,7 @@ def _text_prompt(tokenizer: Tokenizer, ask: Ask, prompt: str | tuple[int, ...]) 
             raise BadAskError("serving.no_such_token", "prompt", limit=tokenizer.n_vocab)
     if not ids:
         raise BadAskError("serving.empty_prompt", "prompt")
-    return _Prompt(ids, _sampling(ask.sampling), ask.stops)
-
-
-def _sampling(values: Mapping[str, Any]) -> SamplingParams:
-    known = {item.name for item in fields(SamplingParams)}
-    try:
-        return SamplingParams(**{name: value for name, value in values.items() if name in known})
-    except (TypeError, ValueError) as error:
-        raise AppError("engine.bad_sampling", reason=error) from error
+    return _Prompt(ids, sampling_of(ask.sampling), ask.stops)
 
 
 def _check_grammar(text: str) -> None:

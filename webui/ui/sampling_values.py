@@ -11,7 +11,7 @@ from webui.application import Application
 from webui.engine.request import SamplingParams
 from webui.errors import AppError
 from webui.strings import Language, text
-from webui.tasks.chat import sampling_of
+from webui.tasks.sampling import sampling_of
 
 BUILTIN = "builtin:"  # prefixes of a preset's id in the panel
 SAVED = "saved:"
