@@ -111,16 +111,17 @@ class Chat:
             draft.close()
 
     async def context_usage(self, owner: str, conversation_id: str) -> ContextUsage | None:
-        """How full the window is for what is shown; None while no model is loaded.
+        """How full the window is for what is shown; None while its model is not loaded.
 
         Raises what building the prompt raises, such as QuestionTooLongError.
         """
         conversation = self._storage.conversation(owner, conversation_id)
-        engine = self._pool.engine
+        spec = self._pool.spec(conversation.model_id)
+        engine = self._pool.loaded(spec.id)
         path = self._storage.path(owner, conversation_id)
-        if engine is None or not engine.is_alive or not path:
+        if engine is None or not path:
             return None
-        model = LoadedModel(engine, self._pool.spec(self._pool.current_id))
+        model = LoadedModel(engine, spec)
         if path[-1].role is Role.USER:
             return self._prompt(model, conversation, path).usage
         # A prompt ends with a question: the shortest one stands for the next.
