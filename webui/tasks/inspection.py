@@ -51,6 +51,8 @@ class PromptToken:
     id: int
     text: str
     kind: Kind
+    start: int = 0  # characters [start, end) of the prompt; a part of a character counts as it
+    end: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,9 @@ def tokens_of(prompt: RenderedPrompt, tokenizer: Tokenizer) -> Iterator[PromptTo
         elif end > start and born.touch(char_of[start], char_of[end - 1] + 1):
             kind = Kind.MESSAGE
         position = end
-        yield PromptToken(token_id, tokenizer.text_of([token_id]), kind)
+        first = char_of[start] if start < len(char_of) else len(prompt.text)
+        last = char_of[end - 1] + 1 if end > start else first
+        yield PromptToken(token_id, tokenizer.text_of([token_id]), kind, first, last)
 
 
 def _place(data: bytes, text: bytes, position: int) -> tuple[int, int]:

@@ -140,8 +140,12 @@ class ChatEvents:
         system_prompt, sampling = sampling_values.from_panel(panel)
         wanted = text_of({"conversation": conversation_id}, "conversation")
         if wanted:
+            kept = self._application.storage.conversation(owner, wanted).sampling
+            manner: dict[str, Any] = {
+                name: kept[name] for name in ("thinking", "variables") if name in kept
+            }
             self._application.storage.update_conversation(
-                owner, wanted, system_prompt=system_prompt, sampling=sampling
+                owner, wanted, system_prompt=system_prompt, sampling={**sampling, **manner}
             )
 
     def on_choose_preset(

@@ -13,6 +13,7 @@ from webui.credentials import login_needed
 from webui.strings import Language
 from webui.ui.chat_events import ChatEvents
 from webui.ui.chat_tab import build_chat, build_sidebar, wire_chat
+from webui.ui.inspector_tab import build_inspector, wire_inspector
 from webui.ui.language import page_strings
 from webui.ui.models_tab import build_models, wire_models
 from webui.ui.settings_panel import build_panel
@@ -36,10 +37,12 @@ def build_page(application: Application) -> tuple[gr.Blocks, gr.I18n]:
             tab = build_chat(conversations)
             models = build_models()
             summary = build_summarize()
+            inspector = build_inspector()
             panel = build_panel(label)
         wire_chat(demo, tab, panel, ChatEvents(application))
         wire_models(tab, *models, application)
         wire_summarize(tab, *summary, application)
+        wire_inspector(tab, *inspector, application)
     return demo, label
 
 

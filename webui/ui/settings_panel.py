@@ -29,6 +29,7 @@ def build_panel(label: gr.I18n) -> SettingsPanel:
         gr.HTML(
             html_template=" ", js_on_load="kajogaki.panelHead(element)", apply_default_css=False
         )
+        gr.HTML(html_template=" ", js_on_load="kajogaki.manner(element)", apply_default_css=False)
         preset = gr.Dropdown(
             [], label=label("preset"), filterable=False, interactive=True, elem_id="preset"
         )

@@ -15,11 +15,13 @@ export function composer(element) {
   const button = h("button", { class: "send" });
   const meter = h("div", { class: "meter", hidden: true });
   const note = h("p", { class: "note" });
+  const warning = h("p", { class: "warning", hidden: true });
   const form = h("form", { class: "composer" }, box, button);
-  element.replaceChildren(form, h("div", { class: "below" }, meter, note));
+  element.replaceChildren(form, h("div", { class: "below" }, meter, note, warning));
   new Composer(form, box, button);
   on("shown", (view) => drawMeter(meter, view.usage));
   on("note", (sentence) => { note.textContent = sentence; });
+  on("warning", (sentence) => { warning.textContent = sentence; warning.hidden = !sentence; });
   document.getElementById("boot")?.remove();
 }
 

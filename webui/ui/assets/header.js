@@ -3,6 +3,7 @@
 import { follow, h, icon, iconButton, listing, on, openConversation, send, state, store, t,
   emit, isPhone } from "./core.js";
 import { menu, toast } from "./dialogs.js";
+import { toggleInspector } from "./inspector.js";
 import { openModels } from "./models.js";
 import { openSummary } from "./summary.js";
 
@@ -15,6 +16,7 @@ export function header(element, props, watch) {
     title, models,
     iconButton("bullets", t("open_summary"), openSummary),
     iconButton("cube", t("manage_models"), openModels),
+    iconButton("eye", t("open_prompt"), toggleInspector, { "aria-controls": "inspector" }),
     iconButton("sliders", t("settings"), togglePanel, { "aria-controls": "panel" }),
     iconButton("more", t("files"), (event) => fileMenu(event.currentTarget),
       { "aria-haspopup": "menu", "aria-expanded": "false" })));

@@ -6,13 +6,15 @@ import { bridge, listing, openConversation, reloadConversation, send,
   state } from "./core.js";
 import { problem, watchConnection } from "./dialogs.js";
 import { header, panelHead } from "./header.js";
+import { inspector, inspectorBridge, manner } from "./inspector.js";
 import { models, modelsBridge } from "./models.js";
 import { summary, summaryBridge } from "./summary.js";
 import { live, transcript } from "./transcript.js";
 
 const AWAY_MS = 3000; // another tab may have changed things meanwhile
 
-Object.assign(window.kajogaki, { bridge, composer, conversations, header, live, models,
+Object.assign(window.kajogaki, { bridge, composer, conversations, header, inspector,
+  inspectorBridge, live, manner, models,
   modelsBridge, panelHead, problem, summary, summaryBridge,
   transcript, conversationId: () => state.conversation });
 

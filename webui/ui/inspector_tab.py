@@ -1,0 +1,82 @@
+"""The inspector beside the chat: its component, and the one event by which the browser asks.
+
+`kajogaki.inspector` (assets/inspector.js) draws it; every event answers with a whole view.
+"""
+
+import asyncio
+from typing import Any
+
+import gradio as gr
+
+from webui.application import LOCAL_USER, Application
+from webui.errors import AppError
+from webui.strings import Language
+from webui.ui import inspector_view as view
+from webui.ui.chat_events import telling
+from webui.ui.chat_tab import AT_ONCE, ChatTab, drawn_by
+from webui.ui.conversation import text_of
+from webui.ui.language import language_of
+
+
+def build_inspector() -> tuple[gr.HTML, gr.HTML]:
+    """The pane and its bridge."""
+    with gr.Column(elem_id="inspector", min_width=0):
+        pane = drawn_by("inspector", "inspector-view")
+        bridge = gr.HTML(
+            html_template=" ",
+            js_on_load="kajogaki.inspectorBridge(trigger, 'inspect')",
+            elem_id="inspector-bridge",
+            visible="hidden",
+        )
+    return pane, bridge
+
+
+def wire_inspector(tab: ChatTab, pane: gr.HTML, bridge: gr.HTML, application: Application) -> None:
+    told = telling(InspectorEvents(application).on_inspect, 1)
+    bridge.inspect(told, None, [pane, tab.problem], **AT_ONCE)
+
+
+class InspectorEvents:
+    def __init__(self, application: Application) -> None:
+        self._application = application
+        self._turn = asyncio.Lock()  # what is shown must not overtake what was chosen
+
+    async def on_inspect(self, event: gr.EventData, request: gr.Request) -> Any:
+        """Do `action`, then answer with what there is to see. Raises AppError."""
+        data = event._data if isinstance(event._data, dict) else {}
+        owner, language = request.username or LOCAL_USER, language_of(request.cookies)
+        async with self._turn:
+            return await asyncio.to_thread(self._answer, owner, data, language)
+
+    def _answer(self, owner: str, data: dict[str, Any], language: Language) -> dict[str, Any]:
+        action, wanted = text_of(data, "action"), text_of(data, "conversation")
+        source = text_of(data, "source")
+        answer: dict[str, Any] = {
+            "conversation": wanted,
+            "asked": text_of(data, "asked"),
+            "offer": view.NO_OFFER,
+            "strings": view.page_strings_of(language),
+        }
+        is_open = data.get("open") is True
+        try:
+            subject = view.subject_of(self._application, owner, wanted)
+            answer["offer"] = view.offer_view(subject, language)
+        except AppError:
+            if is_open or action != "show":
+                raise
+            return answer  # nobody asked to see it, and header and transcript say what is wrong
+        match action:
+            case "choose":
+                view.choose(subject, text_of(data, "family"))
+            case "save":
+                view.save_own(subject, text_of(data, "name").strip(), source, language)
+            case "remove":
+                view.remove_own(subject)
+            case "manner":
+                view.keep_manner(subject, data.get("thinking"), data.get("variables"))
+                subject = view.subject_of(self._application, owner, wanted)
+        answer["offer"] = view.offer_view(subject, language)
+        if is_open:
+            edited = source if action == "preview" else ""
+            answer |= view.inspector_view(subject, language, edited)
+        return answer
