@@ -84,6 +84,8 @@ class Sampler:
 
         # llama.cpp's mask takes control tokens for the text that they are written as.
         logits = np.where(self._vocab.is_silent, np.float32(-np.inf), logits)
+        if not grammar.can_end:  # its mask would let the text end inside a character
+            logits[sorted(self._vocab.end_ids)] = -np.inf
 
         def masked(array: Any) -> None:
             grammar.mask(array)
@@ -108,6 +110,10 @@ class GrammarState:
     @property
     def must_end(self) -> bool:
         return self._matcher.must_end
+
+    @property
+    def can_end(self) -> bool:
+        return self._matcher.can_end
 
     def allows(self, token_id: int) -> bool:
         if self._vocab.is_end(token_id):

@@ -23,8 +23,9 @@ class Vocab:
             i for i in range(self.n_tokens) if ll.llama_vocab_is_eog(pointer, i)
         )
         attributes = [int(ll.llama_vocab_get_attr(pointer, i)) for i in range(self.n_tokens)]
-        # Control tokens that do not end the answer: they write nothing.
-        self.is_silent = np.array(attributes, np.int32) & ll.LLAMA_TOKEN_ATTR_CONTROL != 0
+        # Tokens that write nothing: control tokens that do not end the answer, and "unknown".
+        silent = ll.LLAMA_TOKEN_ATTR_CONTROL | ll.LLAMA_TOKEN_ATTR_UNKNOWN
+        self.is_silent = np.array(attributes, np.int32) & silent != 0
         self.is_silent[sorted(self.end_ids)] = False
         self.piece = lru_cache(maxsize=1 << 15)(self._piece)
 
