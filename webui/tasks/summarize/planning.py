@@ -130,8 +130,8 @@ def usual_tokens(limits: BulletLimits) -> float:
 
 
 def reserve(count: int, limits: BulletLimits) -> int:
-    """Tokens to keep free for `count` bullets: as they usually are, and one of the worst."""
-    return Writing(((), ()), count, limits).max_tokens + limits.max_bytes
+    """Tokens to keep free for `count` bullets as they usually are, or one of the worst."""
+    return Writing(((), ()), count, limits).max_tokens
 
 
 def groups_of(points: Sequence[str], prompting: Prompting, plan: Plan) -> list[list[str]]:
@@ -188,9 +188,7 @@ def _split_room(
     raise ContextTooSmallError("summary.context_too_small", n_ctx=capacity.n_ctx)
 
 
-def _counts(
-    source: Source, sections: Sequence[Section], wanted: int, mode: Mode
-) -> list[int]:
+def _counts(source: Source, sections: Sequence[Section], wanted: int, mode: Mode) -> list[int]:
     """Bullets of each section, by its length; together more than wanted."""
     total = sum(section.num_tokens for section in sections)
     counts = []
@@ -203,9 +201,7 @@ def _counts(
     return counts
 
 
-def _num_merges(
-    num_points: int, num_bullets: int, merge_tokens: int, limits: BulletLimits
-) -> int:
+def _num_merges(num_points: int, num_bullets: int, merge_tokens: int, limits: BulletLimits) -> int:
     """Calls that bring the points of all sections down to the bullets: an estimate."""
     per_group = max(3, int(merge_tokens / usual_tokens(limits)))
     num_calls = 0
@@ -219,6 +215,4 @@ def _num_merges(
 def covers(plan: Plan, source: Source) -> bool:
     """The promise that nothing is cut: between and around sections there is only white space."""
     borders = [(0, 0), *((s.start, s.end) for s in plan.sections), (len(source.text),) * 2]
-    return not any(
-        source.text[before[1] : after[0]].strip() for before, after in pairwise(borders)
-    )
+    return not any(source.text[before[1] : after[0]].strip() for before, after in pairwise(borders))

@@ -1,0 +1,133 @@
+"""A 40-section document: our map-reduce against the same calls one after another.
+
+    python -m tests.bench.summarize [--sections 40] [--threads 2] [--small]
+
+Both sides read the same prompts and write the same number of tokens with the same model and
+threads; the other side is llama-cpp-python's high-level API with its own prefix reuse. Prints one
+JSON line last. Random weights of a 0.5B shape: only the time counts.
+"""
+
+import argparse
+import asyncio
+import json
+import tempfile
+import time
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import llama_cpp
+
+from tests.conftest import BUILTIN_DIR
+from tests.makegguf import random_llama
+from tests.tasks.summary_world import document
+from webui.catalog import Catalog
+from webui.config import Settings
+from webui.engine.pool import EnginePool
+from webui.engine.request import SamplingParams
+from webui.storage import Storage
+from webui.tasks.formats import Formats
+from webui.tasks.summarize.planning import Capacity, Plan, make_plan
+from webui.tasks.summarize.prompting import Prompting
+from webui.tasks.summarize.settings import SummarySettings
+from webui.tasks.summarize.source import Source, pasted
+
+N_CTX = 8192
+SMALL = {"n_vocab": 8000, "n_embd": 256, "n_layer": 6, "n_head": 4, "n_head_kv": 2, "n_ff": 768}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--sections", type=int, default=40)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--tokens", type=int, default=60, help="written in each call")
+    parser.add_argument("--small", action="store_true", help="a small model, to try the bench")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        path = random_llama(Path(folder) / "bench.gguf", **(SMALL if options.small else {}))
+        ours = asyncio.run(_ours(path, options))
+        theirs_s = _theirs(path, ours.pop("prompts"), options)
+    ours["theirs_s"] = round(theirs_s, 2)
+    ours["ratio"] = round(theirs_s / ours["ours_s"], 2)
+    print(json.dumps(ours, ensure_ascii=False))
+
+
+async def _ours(path: Path, options: argparse.Namespace) -> dict[str, Any]:
+    settings = replace(
+        Settings(n_ctx=N_CTX, n_threads=options.threads, model=path.stem), models_dir=path.parent
+    )
+    storage = Storage(path.parent / "kajogaki.db")
+    pool = EnginePool(Catalog(path.parent, BUILTIN_DIR), settings)
+    wanted = SummarySettings.parse({"num_bullets": 5})
+    try:
+        spec = pool.spec(path.stem)
+        async with pool.lease(spec.id) as engine:
+            assert engine.tokenizer is not None
+            choice = Formats().choice(spec, engine.tokenizer)
+            prompting = Prompting(engine.tokenizer, choice, wanted)
+            source, plan = _document(prompting, options.sections)
+            prompts = _prompts(source, plan, prompting)
+            sampling = SamplingParams(
+                max_tokens=options.tokens, temperature=0, ignore_eos=True, top_k=0
+            )
+            turns = asyncio.Semaphore(plan.parallel)
+            cached = 0
+
+            async def call(ids: tuple[int, ...]) -> None:
+                nonlocal cached
+                async with turns, aclosing(engine.generate(ids, sampling)) as events:
+                    async for event in events:
+                        if usage := getattr(event, "usage", None):
+                            cached += usage.cached_tokens
+
+            began_at = time.perf_counter()
+            await asyncio.gather(*map(call, prompts))
+            ours_s = time.perf_counter() - began_at
+    finally:
+        await pool.close()
+        storage.close()
+    return {
+        "sections": len(prompts),
+        "parallel": plan.parallel,
+        "prompt_tokens": sum(map(len, prompts)),
+        "cached_tokens": cached,
+        "tokens_per_call": options.tokens,
+        "ours_s": round(ours_s, 2),
+        "prompts": prompts,
+    }
+
+
+def _document(prompting: Prompting, num_sections: int) -> tuple[Source, Plan]:
+    """A text that is cut into about as many sections."""
+    num_paragraphs = num_sections
+    while True:
+        source = pasted(document(num_paragraphs))
+        plan = make_plan(source, prompting, Capacity(N_CTX, 8))
+        if len(plan.sections) >= num_sections:
+            return source, plan
+        num_paragraphs += num_sections
+
+
+def _prompts(source: Source, plan: Plan, prompting: Prompting) -> list[tuple[int, ...]]:
+    return [
+        prompting.section(source.text[section.start : section.end], section.title, count)[0]
+        for section, count in zip(plan.sections, plan.counts, strict=True)
+    ]
+
+
+def _theirs(path: Path, prompts: list[tuple[int, ...]], options: argparse.Namespace) -> float:
+    """One call after another through llama_cpp.Llama."""
+    model = llama_cpp.Llama(
+        str(path), n_ctx=N_CTX, n_threads=options.threads, n_batch=512, verbose=False
+    )
+    began_at = time.perf_counter()
+    for ids in prompts:
+        for number, _ in enumerate(model.generate(list(ids), temp=0, top_k=0), 1):
+            if number == options.tokens:
+                break
+    return time.perf_counter() - began_at
+
+
+if __name__ == "__main__":
+    main()

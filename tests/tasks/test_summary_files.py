@@ -1,0 +1,176 @@
+"""Wording files, exports, and what is read: everything around a summary but the model."""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from webui.documents.pages import Page, PageProblem
+from webui.strings import Language
+from webui.tasks.grounding import Flag, FlagKind
+from webui.tasks.summarize.exports import ExportFormat, exported, json_values, to_text
+from webui.tasks.summarize.language import is_in
+from webui.tasks.summarize.result import Bullet, Quote, Summary
+from webui.tasks.summarize.settings import Granularity, Style, SummarySettings, SummarySettingsError
+from webui.tasks.summarize.source import EmptySourceError, from_pages, pasted
+from webui.tasks.summarize.verbatim import MAX_CANDIDATES, ranked
+from webui.tasks.task_prompts import TASKS_DIR, TaskPromptError, parse_task_prompt, task_prompt
+
+SUMMARY = Summary(
+    title="第1四半期 <報告>",
+    bullets=(
+        Bullet(
+            "売上は*12%*増えた。",
+            (Quote(3, "売上は12%増えた。", 0.9, 0, 10),),
+            (Flag(FlagKind.NUMBER, "12%", 4, 7),),
+            "売上",
+        ),
+        Bullet("利益は横ばい。", (), (), "利益"),
+    ),
+    language_ok=True,
+    first_try_share=1.0,
+    sections=(),
+    covered=(0.5, 0.0),
+    model="some model",
+    settings={},
+    notes=("note_pages",),
+    timings={"total_s": 1.0},
+    file_name="報告 書.pdf",
+)
+
+
+@pytest.mark.parametrize("path", sorted(TASKS_DIR.glob("*.toml")), ids=lambda path: path.name)
+def test_every_wording_has_what_summaries_ask_for(path: Path) -> None:
+    task, language = path.name.split(".")[:2]
+    wording = task_prompt(task, Language(language))
+    if task not in ("summarize", "reduce", "extract"):
+        return
+    names = {"count", "title", "end", *(f"style_{style}" for style in Style)}
+    if task != "extract":
+        names |= {"one_sentence", "faithful", "again"}
+        names |= {f"granularity_{granularity}" for granularity in Granularity}
+    assert names == set(wording.phrases)
+
+
+def test_the_classic_form_works_as_written() -> None:
+    wording = task_prompt("summarize", Language.JA)
+    (message,) = wording.messages(text="本文$1", conditions="")
+    assert message["content"] == (
+        "以下の内容を日本語で箇条書きを使って要約してください:\n\n本文$1\n\n要約:"
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"user": "$text", "variables": ["text"], "extra": 1}, "extra"),
+        ({"user": "$text $other", "variables": ["text"]}, "other"),
+        ({"user": "no place", "variables": ["text"]}, "text"),
+        ({"user": "5$", "variables": []}, "$"),
+        ({"variables": []}, "user"),
+        ({"user": 3, "variables": []}, "user"),
+        ({"user": "$text", "variables": ["text"], "family": {"x": {"users": ""}}}, "users"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_wrong_wording_file_is_named(values: dict[str, Any], problem: str) -> None:
+    with pytest.raises(TaskPromptError) as caught:
+        parse_task_prompt(Path("made.ja.toml"), values)
+    message = caught.value.message(Language.EN)
+    assert "made.ja.toml" in message and problem in message
+
+
+def test_exports_say_pages_and_doubts() -> None:
+    markdown = exported(SUMMARY, ExportFormat.MARKDOWN, Language.JA).decode()
+    assert "[p.3](%E5%A0%B1%E5%91%8A%20%E6%9B%B8.pdf#page=3)" in markdown
+    assert "\\*12%\\*" in markdown and "⚠" in markdown and "## 売上" in markdown
+    assert to_text(SUMMARY) == "売上\n・売上は*12%*増えた。\n\n利益\n・利益は横ばい。\n"
+
+
+def test_json_has_the_documented_shape() -> None:
+    values = json.loads(exported(SUMMARY, ExportFormat.JSON, Language.JA))
+    assert values == json.loads(json.dumps(json_values(SUMMARY)))
+    first = values["bullets"][0]
+    assert {"text", "sources", "flags"} <= set(first)
+    assert {"page", "quote", "score"} <= set(first["sources"][0])
+    assert {"language_ok", "sections", "model", "timings"} <= set(values)
+
+
+def test_word_files_are_whole() -> None:
+    data = exported(SUMMARY, ExportFormat.WORD, Language.JA)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.testzip() is None
+        for name in archive.namelist():
+            ElementTree.fromstring(archive.read(name))
+        text = archive.read("word/document.xml").decode()
+    assert "売上は*12%*増えた。" in text and "&lt;報告&gt;" in text
+
+
+def test_our_own_reader_reads_our_word_files(tmp_path: Path) -> None:
+    from webui.documents.text_formats import word_text
+
+    path = tmp_path / "summary.docx"
+    path.write_bytes(exported(SUMMARY, ExportFormat.WORD, Language.JA))
+    assert "・利益は横ばい。" in word_text(path)
+
+
+@pytest.mark.parametrize(
+    ("problem", "key"),
+    [(PageProblem.NO_TEXT, "summary.scanned"), (PageProblem.GARBLED, "summary.garbled")],
+)
+def test_a_scan_says_what_to_do(problem: PageProblem, key: str) -> None:
+    with pytest.raises(EmptySourceError) as caught:
+        from_pages([Page(1, "", problem=problem)], file_name="scan.pdf")
+    assert caught.value.key == key and "scan.pdf" in caught.value.message()
+
+
+def test_pages_keep_their_numbers() -> None:
+    pages = [
+        Page(1, "最初の文です。途中で切れ", continues=True),
+        Page(2, "る文です。", problem=PageProblem.NONE),
+        Page(3, "", problem=PageProblem.NO_TEXT),
+        Page(4, "最後の文です。"),
+    ]
+    source = from_pages(pages)
+    found = {source.sentence(i): place.page for i, place in enumerate(source.sentences)}
+    assert found == {"最初の文です。": 1, "途中で切れる文です。": 1, "最後の文です。": 4}
+    assert source.unusable_pages == ((3, "no_text"),)
+
+
+def test_lines_inside_sentences_are_joined() -> None:
+    text = "この文は行の途中で折り返されていて、次の行に\n続いています。The next line\ngoes on."
+    assert "折り返されていて、次の行に続いています。" in pasted(text).text
+
+
+@pytest.mark.parametrize(
+    ("text", "is_japanese"),
+    [
+        ("売上は増えた。", True),
+        ("Ask-LLMは質を評価する。", True),
+        ("売上高前年比増。", True),
+        ("该公司的销售额比去年增长了很多。", False),
+        ("The revenue rose.", False),
+        ("12%、3,400。", False),
+        ("매출이 늘었다。", False),
+    ],
+)
+def test_the_language_guard(text: str, is_japanese: bool) -> None:
+    assert is_in(Language.JA, text) is is_japanese
+
+
+@pytest.mark.parametrize("bad", [{"num_bullets": 21}, {"num_bullets": -1}, {"num_bullets": True},
+                                 {"mode": "poem"}, {"language": "fr"}])  # fmt: skip
+def test_settings_that_do_not_exist_are_refused(bad: dict[str, Any]) -> None:
+    with pytest.raises(SummarySettingsError):
+        SummarySettings.parse(bad)
+
+
+def test_candidates_are_few_different_and_in_order() -> None:
+    topics = [f"話題{n}について、内容{n}の数値{n * 7}が{n}月に示された。" for n in range(90)]
+    chosen = ranked(topics)
+    assert len(set(chosen)) == len(chosen) == MAX_CANDIDATES
+    assert chosen == [text for text in topics if text in chosen]
