@@ -40,9 +40,10 @@ def add_parser(commands: Any, language: Language, add_settings: AddSettings) -> 
     parser = commands.add_parser("summarize", help=help_of("command"))
     parser.add_argument("paths", nargs="+", metavar="PATH", help=help_of("paths"))
     parser.add_argument("--bullets", type=int, default=0, metavar="N", help=help_of("bullets"))
-    _choice(parser, "--mode", Mode, help_of("mode"))
-    _choice(parser, "--granularity", Granularity, help_of("granularity"))
-    _choice(parser, "--style", Style, help_of("style"))
+    usual = SummarySettings()
+    _choice(parser, "--mode", Mode, usual.mode, help_of("mode"))
+    _choice(parser, "--granularity", Granularity, usual.granularity, help_of("granularity"))
+    _choice(parser, "--style", Style, usual.style, help_of("style"))
     parser.add_argument("--to", choices=["ja", "en"], default="ja", help=help_of("to"))
     parser.add_argument(
         "--format", choices=[str(kind) for kind in ExportFormat], default="md",
@@ -81,11 +82,11 @@ def _choice(
     parser: argparse.ArgumentParser,
     name: str,
     values: type[Mode] | type[Granularity] | type[Style],
+    usual: str,
     help_text: str,
 ) -> None:
     names = [str(value) for value in values]
-    parser.add_argument(name, choices=names, default=names[0 if len(names) != 3 else 1],
-                        help=help_text)
+    parser.add_argument(name, choices=names, default=str(usual), help=help_text)
 
 
 class _Terminal:

@@ -128,9 +128,7 @@ def _places(source: splitter.Source, starts: Sequence[tuple[int, int]]) -> tuple
         start = source.text.index(sentence.text, position)
         position = start + len(sentence.text)
         page = _page_at(starts, start)
-        places.append(
-            Place(start, position, page, sentence.starts_paragraph, sentence.is_heading)
-        )
+        places.append(Place(start, position, page, sentence.starts_paragraph, sentence.is_heading))
     return tuple(places)
 
 

@@ -170,9 +170,7 @@ class Summarizer:
                     async for update in updates:
                         yield update
 
-    async def _leased(
-        self, job: _Job, weight: int
-    ) -> AsyncGenerator[SummaryUpdate | Engine, None]:
+    async def _leased(self, job: _Job, weight: int) -> AsyncGenerator[SummaryUpdate | Engine, None]:
         """Updates while waiting, then the engine; it ends when the lease is over."""
         async with aclosing(self._pool.leased(job.spec.id, job.owner, weight)) as states:
             async for state in states:

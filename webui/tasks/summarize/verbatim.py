@@ -58,7 +58,5 @@ def _is_one_line(text: str) -> bool:
 
 
 def _gain(bag: set[str], weight: dict[str, float], covered: set[str]) -> float:
-    total = sum(
-        weight.get(word, 0.0) * (1 - DIVERSITY if word in covered else 1.0) for word in bag
-    )
+    total = sum(weight.get(word, 0.0) * (1 - DIVERSITY if word in covered else 1.0) for word in bag)
     return total / math.sqrt(len(bag) + 5)
