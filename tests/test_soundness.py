@@ -67,8 +67,9 @@ def test_no_damaged_file_gets_more_than_one_clear_sentence(tmp_path: Path, stand
 def test_the_page_lives_whatever_the_worker_is_given(tmp_path: Path, standin: Path) -> None:
     """What passes the gate goes to the real worker; it may die, its parent may not."""
     content = standin.read_bytes()
+    before = set(psutil.Process().children())
     asyncio.run(_load_mutants(tmp_path, content))
-    assert psutil.Process().children() == [], "no worker is left behind"
+    assert set(psutil.Process().children()) <= before, "no worker is left behind"
 
 
 async def _load_mutants(folder: Path, content: bytes) -> None:

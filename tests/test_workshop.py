@@ -54,9 +54,10 @@ def test_cancelling_leaves_neither_file_nor_process(model: Path, tmp_path: Path)
             async for _ in steps:
                 break
 
+    before = set(psutil.Process().children())
     asyncio.run(cancelled())
     assert list(tmp_path.iterdir()) == []
-    assert psutil.Process().children() == []
+    assert set(psutil.Process().children()) <= before
 
 
 def test_every_type_of_the_table_is_llama_cpps() -> None:

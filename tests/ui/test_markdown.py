@@ -4,7 +4,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from webui.ui.markdown import StreamingMarkdown, to_blocks
@@ -52,6 +52,9 @@ def test_only_harmless_markup_comes_out(source: str) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(SOURCES, st.integers(1, 7))
+@example("\\[\n```py\n\\]", 1)  # a formula that closes late takes the fence into itself
+@example("\\[\n- x\n---\n\\]", 1)
+@example("$$\n# x\n\n$$", 2)
 def test_a_stream_ends_as_the_whole_text(source: str, step: int) -> None:
     stream = StreamingMarkdown()
     for end in range(0, len(source), step):

@@ -17,7 +17,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
-from webui.ui.markdown_rules import formulas, japanese_emphasis
+from webui.ui.markdown_rules import DISPLAY_MATH, formulas, japanese_emphasis
 
 SAFE_LINK = re.compile(r"(https?://|mailto:)", re.IGNORECASE)
 MAX_HIGHLIGHTED_CHARS = 20_000
@@ -37,7 +37,9 @@ class StreamingMarkdown:
         drawn = _blocks(tail)
         # The last line may still become anything: "-" a list, "-x" a line of the paragraph above.
         num_whole_lines = tail.count("\n")
-        last = max((i for i, (line, _) in enumerate(drawn) if line < num_whole_lines), default=0)
+        # And a formula that is still open may take all blocks behind it into itself.
+        limit = min(num_whole_lines, _open_formula(tail.split("\n")) + 1)
+        last = max((i for i, (line, _) in enumerate(drawn) if line < limit), default=0)
         blocks = [*self._finished, *(markup for _, markup in drawn)]
         self._finished += [markup for _, markup in drawn[:last]]
         if last:
@@ -67,6 +69,29 @@ def _blocks(text: str) -> list[tuple[int, str]]:
 
 def _with_line_feeds(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _open_formula(lines: list[str]) -> int:
+    """Where the lines begin that a displayed formula, still open, may change; else len(lines).
+
+    It may also turn out to be none, and then goes on with the paragraph right above it.
+    """
+    for start, line in enumerate(lines):
+        closing = DISPLAY_MATH.get(line.lstrip()[:2])
+        if closing and not _is_settled(lines[start:-1], closing):
+            while start and lines[start - 1].strip():
+                start -= 1
+            return start
+    return len(lines)
+
+
+def _is_settled(whole_lines: list[str], closing: str) -> bool:
+    """Whether what follows `whole_lines` cannot change any more if a formula begins them."""
+    if not whole_lines:
+        return False
+    first, *later = whole_lines
+    ends = closing in first.lstrip()[2:] or any(closing in line for line in later)
+    return ends or any(not line.strip() for line in later)
 
 
 def _line_offset(text: str, line: int) -> int:
