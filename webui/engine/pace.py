@@ -4,7 +4,7 @@ On a CPU a 512-token chunk takes seconds, so the share is learned: from the time
 decode, and from what a prompt token adds to a step. Knows nothing about sequences.
 """
 
-MAX_SLOWDOWN = 1.7  # a step that also reads may take this many times a decode-only step
+MAX_SLOWDOWN = 1.55  # a step that also reads may take this many times a decode-only step
 MEASURE_EVERY = 24  # mixed steps between two decode-only steps, which keep the measure fresh
 SMOOTHING = 0.25  # weight of the newest measurement
 FIRST_CHUNK = 4  # tokens, before anything is known
