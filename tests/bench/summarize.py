@@ -10,6 +10,7 @@ JSON line last. Random weights of a 0.5B shape: only the time counts.
 import argparse
 import asyncio
 import json
+import sys
 import tempfile
 import time
 from contextlib import aclosing
@@ -46,7 +47,9 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = random_llama(Path(folder) / "bench.gguf", **(SMALL if options.small else {}))
+        print("the model is made", file=sys.stderr)
         ours = asyncio.run(_ours(path, options))
+        print(f"ours: {ours['ours_s']} s", file=sys.stderr)
         theirs_s = _theirs(path, ours.pop("prompts"), options)
     ours["theirs_s"] = round(theirs_s, 2)
     ours["ratio"] = round(theirs_s / ours["ours_s"], 2)
