@@ -1,8 +1,9 @@
-# make run: install and open the page.  make test: install and run the tests.
+# make run: install and open the page.  make test: the tests a change is tried with, in minutes.
+# make check: everything a change must pass.
 PYTHON ?= python3
 VENV := .venv/bin/python
 
-.PHONY: run install dev test check format bench clean
+.PHONY: run install dev test thorough lint check format bench clean
 
 run: install
 	$(VENV) app.py serve $(ARGS)
@@ -14,14 +15,18 @@ dev:
 	@$(PYTHON) scripts/install.py --dev
 
 test: dev
-	$(VENV) -m pytest
+	$(VENV) -m pytest -m "not thorough"
 
-check: dev
+thorough: dev
+	$(VENV) -m pytest -m thorough
+
+lint: dev
 	$(VENV) -m ruff format --check .
 	$(VENV) -m ruff check .
 	$(VENV) -m mypy
 	.venv/bin/lint-imports
-	$(VENV) -m pytest
+
+check: lint test thorough
 
 format: dev
 	$(VENV) -m ruff format .
