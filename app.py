@@ -24,6 +24,7 @@ from webui.catalog import Catalog
 from webui.commands import add_commands
 from webui.config import PROJECT_DIR, Settings, add_arguments, load_settings
 from webui.credentials import Credentials, login_needed
+from webui.documents.library import Library
 from webui.engine.options import OptionsMemory
 from webui.engine.pool import EnginePool
 from webui.errors import AppError
@@ -81,6 +82,7 @@ def _serve(settings: Settings) -> int:
         Chat(storage, engines, Formats(storage, settings.data_dir / FAMILIES)),
         Credentials(settings.data_dir),
         SummaryDesk(storage, engines),
+        Library(storage.documents, settings.data_dir / "documents"),
     )
     try:
         serve_page(application, lambda url: _announce(url, settings))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from webui.catalog import Catalog
 from webui.config import Settings
 from webui.credentials import Credentials
+from webui.documents.library import Library
 from webui.engine.pool import EnginePool
 from webui.storage import Storage
 from webui.tasks.chat import Chat
@@ -23,3 +24,4 @@ class Application:
     chat: Chat
     credentials: Credentials
     summaries: SummaryDesk
+    library: Library

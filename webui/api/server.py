@@ -116,12 +116,15 @@ def _lifespan(
 ) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
     @contextlib.asynccontextmanager
     async def lifespan(_web: FastAPI) -> AsyncIterator[None]:
+        # Goes on with what a killed process has left; its workers start when there is something.
+        await asyncio.to_thread(application.library.start)
         warm_up = asyncio.create_task(_warm_up(application))
         try:
             yield
         finally:
             warm_up.cancel()
             await application.summaries.close()
+            await asyncio.to_thread(application.library.close)
             await application.engines.close()
 
     return lifespan
