@@ -4,17 +4,19 @@ The instruction stands before the text and is the same for every section, so the
 once; what differs stands behind the text. Knows no engine.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from webui.engine.request import SamplingParams
 from webui.engine.tokenizer import Tokenizer
 from webui.prompts import Choice
 from webui.tasks.summarize.settings import Mode, SummarySettings
-from webui.tasks.task_prompts import TaskPrompt, task_prompt
+from webui.tasks.summarize.wording import merging_messages, section_messages
 
 TEMPERATURE = 0.3
-TITLE_CHARS = 80
+
+Ids = tuple[int, ...]
+Messages = list[dict[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,52 +28,34 @@ class Prompting:
     def count(self, text: str) -> int:
         return len(self.tokenizer.encode_text(text))
 
-    def section(self, text: str, title: str, count: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    def section(self, text: str, title: str, count: int) -> tuple[Ids, Ids]:
         """Prompts for `count` bullets of a part of the document: the usual and a stronger one."""
-        is_verbatim = self.settings.mode is Mode.VERBATIM
-        return self._pair("extract" if is_verbatim else "summarize", text, title, count)
 
-    def merging(
-        self, points: Sequence[str], title: str, count: int
-    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        def ask(more: Sequence[str]) -> Messages:
+            return section_messages(self.settings, self.choice.family, text, title, count, more)
+
+        return self._pair(ask)
+
+    def merging(self, points: Sequence[str], title: str, count: int) -> tuple[Ids, Ids]:
         """Prompts that make `count` bullets of the bullets of several parts."""
-        is_verbatim = self.settings.mode is Mode.VERBATIM
-        text = "\n".join(f"・{point}" for point in points)
-        return self._pair("extract" if is_verbatim else "reduce", text, title, count)
+
+        def ask(more: Sequence[str]) -> Messages:
+            return merging_messages(self.settings, self.choice.family, points, title, count, more)
+
+        return self._pair(ask)
 
     def sampling(self, seed: int) -> SamplingParams:
         makers = dict(self.choice.format.sampling)
         temperature = min(float(makers.get("temperature", TEMPERATURE)), TEMPERATURE)
         return SamplingParams(temperature=temperature, seed=seed)
 
-    def _pair(
-        self, task: str, text: str, title: str, count: int
-    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        wording = task_prompt(task, self.settings.language).for_family(self.choice.family)
-        usual = self._ids(wording, text, self._conditions(wording, title, count))
+    def _pair(self, ask: Callable[[Sequence[str]], Messages]) -> tuple[Ids, Ids]:
+        usual = self._ids(ask(()))
         if self.settings.mode is Mode.VERBATIM:
             return usual, usual
-        again = self._conditions(wording, title, count, ("again",))
-        return usual, self._ids(wording, text, again)
+        return usual, self._ids(ask(("again",)))
 
-    def _conditions(
-        self, wording: TaskPrompt, title: str, count: int, more: Sequence[str] = ()
-    ) -> str:
-        settings = self.settings
-        parts = [wording.phrase("count", count=count)]
-        if settings.mode is Mode.ABSTRACT:
-            parts.append(wording.phrase("one_sentence"))
-            parts.append(wording.phrase(f"granularity_{settings.granularity}"))
-        parts.append(wording.phrase(f"style_{settings.style}"))
-        if title.strip():
-            parts.append(wording.phrase("title", title=" ".join(title.split())[:TITLE_CHARS]))
-        if settings.mode is Mode.ABSTRACT:
-            parts.append(wording.phrase("faithful"))
-        parts += [wording.phrase(name) for name in more]
-        return "".join((*parts, wording.phrase("end")))
-
-    def _ids(self, wording: TaskPrompt, text: str, conditions: str) -> tuple[int, ...]:
+    def _ids(self, messages: Messages) -> Ids:
         chat = self.choice.format
-        messages = wording.messages(text=text, conditions=conditions)
         thinking = False if chat.thinking_switch else None  # the grammar begins at once
         return tuple(self.tokenizer.encode(chat.render(messages, thinking=thinking)))
