@@ -72,7 +72,7 @@ def visit(browser: Browser, models_site: ModelsSite) -> Iterator[Visit]:
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(models_site.url)
-        page.get_by_role("button", name="モデルの管理").click()
+        page.get_by_role("link", name="モデル", exact=True).click()
         page.locator("#models-view h1").wait_for()
         return page
 
@@ -154,7 +154,7 @@ def test_pause_resume_and_cancel(visit: Visit, models_site: ModelsSite) -> None:
     size = part.stat().st_size
     assert size > 0
     page.reload()
-    page.get_by_role("button", name="モデルの管理").click()
+    page.get_by_role("link", name="モデル", exact=True).click()
     expect(download).to_contain_text("一時停止中")
     download.get_by_role("button", name="再開").click()
     expect(download).to_contain_text("受け取り中", timeout=20_000)
@@ -192,7 +192,7 @@ def test_options_show_their_cost_before_they_are_saved(
     expect(need).not_to_have_text(before or "")
     card.get_by_role("button", name="保存").click()
     page.reload()
-    page.get_by_role("button", name="モデルの管理").click()
+    page.get_by_role("link", name="モデル", exact=True).click()
     card.locator("summary").click()
     expect(card.get_by_label("文脈の長さ")).to_have_value("32768")
     card.get_by_label("スレッド数").fill("-1")
@@ -213,5 +213,5 @@ def test_it_fits_a_phone_by_day_and_by_night(visit: Visit, models_site: ModelsSi
         expect(entry(page)).to_be_visible()
         width = page.evaluate("document.querySelector('.models-scroll').scrollWidth")
         assert width <= PHONE["width"], "nothing to scroll sideways"
-        page.keyboard.press("Escape")
+        page.get_by_role("link", name="チャット", exact=True).click()
         expect(page.locator("#composer textarea")).to_be_visible()

@@ -81,7 +81,8 @@ def test_dark_light_and_system_colours(open_page: OpenPage) -> None:
     page = open_page("/", color_scheme="dark")
     background = "getComputedStyle(document.body).backgroundColor"
     assert page.evaluate(background) == "rgb(22, 23, 27)"
-    page.get_by_role("button", name="明るい").click()
+    page.get_by_role("button", name="表示", exact=True).click()
+    page.get_by_role("menuitemradio", name="明るい").click()
     assert page.evaluate(background) == "rgb(251, 250, 247)"
     page.reload()
     page.locator("#composer textarea").wait_for()
@@ -90,7 +91,8 @@ def test_dark_light_and_system_colours(open_page: OpenPage) -> None:
 
 
 def test_english_is_remembered(page: Page) -> None:
-    page.get_by_role("button", name="English").click()
+    page.get_by_role("button", name="表示", exact=True).click()
+    page.get_by_role("menuitemradio", name="English").click()
     expect(page.get_by_role("link", name="New chat")).to_be_visible()
     page.reload()
     expect(page.get_by_role("textbox", name="Message")).to_be_visible()

@@ -17,7 +17,7 @@ TEXT = document(4)
 
 
 def open_summary(page: Page) -> None:
-    page.get_by_role("button", name="要約", exact=True).click()
+    page.get_by_role("link", name="要約", exact=True).click()
     page.locator("#summary-view textarea").wait_for()
 
 

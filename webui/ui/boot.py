@@ -93,7 +93,8 @@ def _skeleton(language: Language) -> str:
     """What stands where the page will be, until it is there."""
     loading = html.escape(text("ui.starting", language))
     return (
-        '<div id="boot" aria-busy="true"><div class="boot-side"></div><div class="boot-main">'
+        '<div id="boot" aria-busy="true"><div class="boot-rail"></div>'
+        '<div class="boot-side"></div><div class="boot-main">'
         f'<p role="status">{loading}</p><div class="boot-composer"></div></div></div>'
     )
 

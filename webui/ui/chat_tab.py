@@ -62,6 +62,12 @@ def drawn_by(module: str, elem_id: str, **options: Any) -> gr.HTML:
     )
 
 
+def build_navigation() -> None:
+    """The tabs of the views (assets/navigation.js)."""
+    with gr.Column(elem_id="navigation", min_width=0):
+        drawn_by("navigation", "navigation-view")
+
+
 def build_sidebar() -> gr.HTML:
     with gr.Column(elem_id="side", min_width=0):
         return drawn_by("conversations", "conversations")

@@ -21,7 +21,7 @@ from webui.ui.models_view import models_view, preview
 
 def build_models() -> tuple[gr.HTML, gr.HTML]:
     """The view and its bridge."""
-    with gr.Column(elem_id="models", min_width=0):
+    with gr.Column(elem_id="models", elem_classes="view", min_width=0):
         view = drawn_by("models", "models-view")
         bridge = gr.HTML(
             html_template=" ",

@@ -12,7 +12,7 @@ from webui.application import USER_SCOPE, Application
 from webui.credentials import login_needed
 from webui.strings import Language
 from webui.ui.chat_events import ChatEvents
-from webui.ui.chat_tab import build_chat, build_sidebar, wire_chat
+from webui.ui.chat_tab import build_chat, build_navigation, build_sidebar, wire_chat
 from webui.ui.inspector_tab import build_inspector, wire_inspector
 from webui.ui.language import page_strings
 from webui.ui.models_tab import build_models, wire_models
@@ -33,6 +33,7 @@ def build_page(application: Application) -> tuple[gr.Blocks, gr.I18n]:
         title="Kajogaki", fill_height=True, fill_width=True, analytics_enabled=False
     ) as demo:
         with gr.Row(elem_id="app"):
+            build_navigation()
             conversations = build_sidebar()
             tab = build_chat(conversations)
             models = build_models()

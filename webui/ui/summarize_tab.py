@@ -21,7 +21,7 @@ from webui.ui.summarize_view import desk_view, result_view, view_strings
 
 def build_summarize() -> tuple[gr.HTML, gr.HTML]:
     """The view and its bridge."""
-    with gr.Column(elem_id="summary", min_width=0):
+    with gr.Column(elem_id="summary", elem_classes="view", min_width=0):
         view = drawn_by("summary", "summary-view")
         bridge = gr.HTML(
             html_template=" ",

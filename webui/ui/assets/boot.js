@@ -35,6 +35,7 @@
       .observe(document.body, { attributes: true, attributeFilter: ["class"] });
   });
 
+  document.documentElement.dataset.view = new URLSearchParams(location.search).get("view") || "chat";
   if (app.stored("side") === "closed") document.documentElement.classList.add("side-closed");
   if (app.stored("panel") === "open" && innerWidth > 1100) {
     document.documentElement.classList.add("panel-open");

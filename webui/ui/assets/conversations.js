@@ -1,16 +1,16 @@
-// The sidebar: new conversation, search, the list with rename and delete, language and colours.
+// The sidebar: new conversation, search, the list with rename and delete.
 
-import { addressOf, emit, follow, h, icon, iconButton, language, listing, on, openConversation,
-  send, state, store, stored, t } from "./core.js";
+import { addressOf, emit, follow, h, icon, iconButton, listing, on, openConversation,
+  send, state, store, t } from "./core.js";
 import { toast } from "./dialogs.js";
+import { preferencesButton } from "./navigation.js";
 
 const SEARCH_DELAY_MS = 150;
-const THEMES = { system: "screen", light: "sun", dark: "moon" };
 
 export function conversations(element, props, watch) {
   const list = h("nav", { class: "conv-list", "aria-label": t("conversations") });
   element.replaceChildren(h("div", { class: "side-inner" },
-    brand(), newButton(), searchBox(), list, foot()));
+    brand(), newButton(), searchBox(), list, preferencesButton("side-foot")));
   closesBeside();
   let view = null;
   const draw = () => view && drawList(list, view);
@@ -22,7 +22,6 @@ export function conversations(element, props, watch) {
 
 function brand() {
   return h("div", { class: "brand" },
-    h("span", { class: "brand-mark", "aria-hidden": "true" }, h("i"), h("i"), h("i")),
     h("span", { class: "brand-name" }, "Kajogaki"),
     iconButton("side", t("close_sidebar"), closeSide));
 }
@@ -44,7 +43,7 @@ function closeSide() {
 }
 
 function newButton() {
-  return h("a", { class: "new-chat", href: addressOf(""), onclick: (event) => follows(event, "") },
+  return h("a", { class: "new-chat", href: addressOf("", "chat"), onclick: (event) => follows(event, "") },
     icon("plus"), h("span", {}, t("new_chat")));
 }
 
@@ -92,7 +91,7 @@ function drawList(list, view) {
 }
 
 function row(item, list, view) {
-  const link = h("a", { class: "conv-open", href: addressOf(item.id), title: item.title,
+  const link = h("a", { class: "conv-open", href: addressOf(item.id, "chat"), title: item.title,
     onclick: (event) => follows(event, item.id),
     ondblclick: () => rename(box, item, list, view) },
     h("span", { class: "conv-title" }, item.title),
@@ -147,36 +146,4 @@ function remove(item) {
     send("restore", { conversation: item.id, ...listing() });
   };
   toast(t("deleted", { title: item.title }), { action: { label: t("restore"), run: restore } });
-}
-
-function foot() {
-  return h("div", { class: "side-foot" }, languageSwitch(), themeSwitch());
-}
-
-function languageSwitch() {
-  const names = { ja: "日本語", en: "English" };
-  const choose = (code) => {
-    document.cookie = `${window.kajogaki.languageCookie}=${code}; path=/; max-age=31536000; samesite=lax`;
-    location.reload();
-  };
-  return h("div", { class: "switch", role: "group", "aria-label": t("language") },
-    Object.entries(names).map(([code, name]) => h("button", { type: "button", lang: code,
-      "aria-pressed": String(code === language), onclick: () => choose(code) }, name)));
-}
-
-function themeSwitch() {
-  const chosen = () => stored("theme") || "system";
-  const buttons = Object.entries(THEMES).map(([name, symbol]) => iconButton(symbol,
-    t(`theme_${name}`), () => {
-      store("theme", name);
-      window.kajogaki.applyTheme();
-      press();
-    }, { "data-theme": name }));
-  const press = () => {
-    for (const button of buttons) {
-      button.setAttribute("aria-pressed", String(button.dataset.theme === chosen()));
-    }
-  };
-  press();
-  return h("div", { class: "switch", role: "group", "aria-label": t("theme") }, buttons);
 }

@@ -6,6 +6,7 @@ const app = window.kajogaki;
 export const state = {
   conversation: new URLSearchParams(location.search).get("chat") || "",
   title: "",
+  view: "chat", // navigation.js
   query: "",
   size: undefined, // of the list; the server's default until more is asked for
   turns: undefined,
@@ -57,6 +58,8 @@ const ICONS = {
   screen: "M4 5h16v11H4zM9 20h6M12 16v4",
   file: "M7 3h7l4 4v14H7zM14 3v4h4",
   cube: "M12 3l8 4.5v9L12 21l-8-4.5v-9zM4 7.5l8 4.5 8-4.5M12 12v9",
+  globe: "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18zM3.5 9.5h17M3.5 14.5h17M12 3c-5 5.5-5 12.5 0 18 5-5.5 5-12.5 0-18z",
+  bubble: "M4 5.5h16v11h-8.5L7 20.5v-4H4z",
   bullets: "M5 6h.01M5 12h.01M5 18h.01M9.5 6H20M9.5 12H20M9.5 18h7",
   eye: "M2.5 12S6 5.5 12 5.5 21.5 12 21.5 12 18 18.5 12 18.5 2.5 12 2.5 12zM12 9a3 3 0 1 0 0 6 3 3 0 0 0 0-6z",
   upload: "M12 16V5M7 10l5-5 5 5M5 20h14",
@@ -129,7 +132,7 @@ export const isPhone = () => matchMedia("(max-width: 800px)").matches;
 export function openConversation(id, { push = true } = {}) {
   state.conversation = id;
   state.turns = undefined;
-  if (push) history.pushState(null, "", addressOf(id));
+  if (push) history.pushState(null, "", addressOf(id, "chat"));
   document.documentElement.classList.remove("side-open");
   emit("opening", id);
   send("open_conversation", { conversation: id });
@@ -142,8 +145,10 @@ export function reloadConversation() {
     ...(state.turns && { turns: state.turns }) });
 }
 
-export function addressOf(id) {
-  return id ? `?chat=${encodeURIComponent(id)}` : location.pathname;
+/** The address of conversation `id` ("" = a new one) in a view. */
+export function addressOf(id, view = state.view) {
+  const query = new URLSearchParams({ ...(id && { chat: id }), ...(view !== "chat" && { view }) });
+  return query.size ? `?${query}` : location.pathname;
 }
 
 /** What the list shows, for handlers that answer with a list. */

@@ -62,7 +62,7 @@ export function confirmed(question, yes) {
   });
 }
 
-/** Open a menu below `button`; items are {label, icon, href | run, download} or "-" . */
+/** Open a menu at `button`; items are {label, icon, href | run, checked} or "-". */
 export function menu(button, items) {
   const open = document.querySelector(".menu");
   if (open) {
@@ -82,7 +82,7 @@ export function menu(button, items) {
   layer().append(box);
   place(box, button);
   button.setAttribute("aria-expanded", "true");
-  box.querySelector("[role=menuitem]")?.focus();
+  entriesOf(box)[0]?.focus();
   setTimeout(() => addEventListener("pointerdown", outside, true));
 }
 
@@ -92,12 +92,17 @@ function entry(item, close) {
   if (item.href) {
     return h("a", { role: "menuitem", href: item.href, download: "", onclick: close }, content);
   }
-  return h("button", { type: "button", role: "menuitem",
+  const isChoice = item.checked !== undefined;
+  if (item.checked) content.push(icon("check"));
+  return h("button", { type: "button", role: isChoice ? "menuitemradio" : "menuitem", lang: item.lang,
+    "aria-checked": isChoice ? String(item.checked) : null,
     onclick: () => { close(); item.run(); } }, content);
 }
 
+const entriesOf = (box) => [...box.querySelectorAll("[role^=menuitem]")];
+
 function onMenuKey(event, box, close) {
-  const entries = [...box.querySelectorAll("[role=menuitem]")];
+  const entries = entriesOf(box);
   const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (event.key === "Escape") { close(); box.opener.focus(); }
   if (!step) return;

@@ -4,8 +4,7 @@ import { follow, h, icon, iconButton, listing, on, openConversation, send, state
   emit, isPhone } from "./core.js";
 import { menu, toast } from "./dialogs.js";
 import { toggleInspector } from "./inspector.js";
-import { openModels } from "./models.js";
-import { openSummary } from "./summary.js";
+import { viewTitle } from "./navigation.js";
 
 export function header(element, props, watch) {
   const title = h("h1", { class: "head-title" });
@@ -14,20 +13,25 @@ export function header(element, props, watch) {
   element.replaceChildren(h("header", { class: "head" },
     iconButton("side", t("open_sidebar"), openSide, { class: "icon-button open-side" }),
     title, models,
-    iconButton("bullets", t("open_summary"), openSummary),
-    iconButton("cube", t("manage_models"), openModels),
-    iconButton("eye", t("open_prompt"), toggleInspector, { "aria-controls": "inspector" }),
+    iconButton("eye", t("open_prompt"), toggleInspector,
+      { class: "icon-button open-prompt", "aria-controls": "inspector" }),
     iconButton("sliders", t("settings"), togglePanel, { "aria-controls": "panel" }),
     iconButton("more", t("files"), (event) => fileMenu(event.currentTarget),
       { "aria-haspopup": "menu", "aria-expanded": "false" })));
   follow(props, watch, (view) => drawModels(models, view));
   const name = (text) => {
-    title.textContent = text;
-    document.title = text ? `${text} — Kajogaki` : "Kajogaki";
+    title.textContent = state.title = text;
+    nameTab();
   };
   on("shown", (view) => name(view.title));
   on("retitled", name);
   on("opening", (id) => { if (!id) name(""); });
+  on("view", nameTab);
+}
+
+function nameTab() {
+  const title = viewTitle();
+  document.title = title ? `${title} — Kajogaki` : "Kajogaki";
 }
 
 export function panelHead(element) {
@@ -52,7 +56,12 @@ function openSide() {
 function togglePanel() {
   const isOpen = document.documentElement.classList.toggle("panel-open");
   store("panel", isOpen ? "open" : null);
+  if (isOpen) emit("pane", "panel");
 }
+
+on("pane", (name) => { // one at a time: two beside the chat would leave it no room
+  if (name !== "panel" && document.documentElement.classList.contains("panel-open")) togglePanel();
+});
 
 function fileMenu(button) {
   const files = (name, label) => [
@@ -60,6 +69,7 @@ function fileMenu(button) {
     { label: `${label} (JSON)`, icon: "file", href: `/export/${name}.json` },
   ];
   menu(button, [
+    ...(isPhone() ? [{ label: t("open_prompt"), icon: "eye", run: toggleInspector }, "-"] : []),
     ...(state.conversation ? [...files(state.conversation, t("export_one")), "-"] : []),
     ...files("all", t("export_all")), "-",
     { label: t("import"), icon: "upload", run: chooseImport },

@@ -50,9 +50,13 @@ export function toggleInspector() {
   isOpen = !isOpen;
   document.documentElement.classList.toggle("inspector-open", isOpen);
   draft = null;
-  if (isOpen) act("show");
+  if (isOpen) {
+    emit("pane", "inspector");
+    act("show");
+  }
 }
 
+on("pane", (name) => { if (name !== "inspector" && isOpen) toggleInspector(); });
 on("opening", () => { draft = null; emit("warning", ""); act("show"); });
 on("shown", () => { if (draft === null) act("show"); });
 on("note", () => { if (draft === null) act("show"); });

@@ -8,6 +8,7 @@ import { problem, watchConnection } from "./dialogs.js";
 import { header, panelHead } from "./header.js";
 import { inspector, inspectorBridge, manner } from "./inspector.js";
 import { models, modelsBridge } from "./models.js";
+import { navigation, showView } from "./navigation.js";
 import { summary, summaryBridge } from "./summary.js";
 import { live, transcript } from "./transcript.js";
 
@@ -15,13 +16,16 @@ const AWAY_MS = 3000; // another tab may have changed things meanwhile
 
 Object.assign(window.kajogaki, { bridge, composer, conversations, header, inspector,
   inspectorBridge, live, manner, models,
-  modelsBridge, panelHead, problem, summary, summaryBridge,
+  modelsBridge, navigation, panelHead, problem, summary, summaryBridge,
   transcript, conversationId: () => state.conversation });
 
 watchConnection();
 
 addEventListener("popstate", () => {
-  openConversation(new URLSearchParams(location.search).get("chat") || "", { push: false });
+  const address = new URLSearchParams(location.search);
+  const wanted = address.get("chat") || "";
+  if (wanted !== state.conversation) openConversation(wanted, { push: false });
+  showView(address.get("view"), { push: false });
 });
 
 let hiddenAt = Infinity;

@@ -1,7 +1,8 @@
 // The モデル view: memory, the models that are here, downloads, the catalogue, measurements.
 
-import { follow, h, iconButton, on, send, state } from "./core.js";
+import { follow, h, on, send, state } from "./core.js";
 import { confirmed } from "./dialogs.js";
+import { showView } from "./navigation.js";
 
 const POLL_MS = 700;
 const IDLE_POLL_MS = 5000;
@@ -57,28 +58,22 @@ export function models(element, props, watch) {
 
 const idsOf = (shown) => shown.models.map((one) => one.id).join("\n");
 
-export function openModels() {
+on("view", (name) => (name === "models" ? begin() : end()));
+
+function begin() {
   isOpen = true;
   idsAtOpening = null;
-  document.documentElement.classList.add("models-open");
-  document.documentElement.classList.remove("side-open");
   act("show");
 }
 
-export function closeModels() {
+function end() {
   if (!isOpen) return;
   isOpen = false;
   clearTimeout(timer);
   if (view && idsOf(view) !== idsAtOpening && !state.lives.size) {
     send("open_conversation", { conversation: state.conversation }); // the header lists them too
   }
-  document.documentElement.classList.remove("models-open");
 }
-
-on("opening", closeModels);
-addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && isOpen && !document.querySelector("dialog[open]")) closeModels();
-});
 
 function isMoving() {
   return view.downloads.some((one) => one.is_active) || view.job?.is_running
@@ -135,8 +130,7 @@ const button = (label, onclick, properties = {}) =>
   h("button", { type: "button", class: "button", onclick, "data-key": label, ...properties }, label);
 
 function head() {
-  return h("header", { class: "models-head" }, h("h1", {}, s("title")),
-    iconButton("close", s("close"), closeModels));
+  return h("header", { class: "models-head" }, h("h1", {}, s("title")));
 }
 
 function memory() {
@@ -251,9 +245,9 @@ function modelButtons(one) {
 }
 
 function talk(one) {
-  idsAtOpening = idsOf(view); // the answer to this draws the header: closing must not, too
+  idsAtOpening = idsOf(view); // the answer to this draws the header: leaving must not, too
   send("model", { conversation: state.conversation, model: one.id });
-  closeModels();
+  showView("chat");
 }
 
 async function load(one) {

@@ -52,23 +52,10 @@ export function summary(element, props, watch) {
   });
 }
 
-export function openSummary() {
-  isOpen = true;
-  document.documentElement.classList.add("summary-open");
-  document.documentElement.classList.remove("side-open");
-  act("show");
-}
-
-function closeSummary() {
-  isOpen = false;
+on("view", (name) => {
+  isOpen = name === "summary";
   clearTimeout(timer);
-  document.documentElement.classList.remove("summary-open");
-}
-
-on("opening", closeSummary);
-addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && isOpen && !event.isComposing && event.keyCode !== 229
-    && !document.querySelector("dialog[open]") && event.target.tagName !== "TEXTAREA") closeSummary();
+  if (isOpen) act("show");
 });
 
 function schedule() {
@@ -105,8 +92,7 @@ function build(element) {
   form.append(plan);
   dropping(form);
   element.replaceChildren(h("div", { class: "summary-scroll", tabIndex: 0 }, h("div", { class: "summary-page" },
-    h("header", { class: "summary-head" }, h("h1", {}, s("title")),
-      iconButton("close", s("close"), closeSummary)),
+    h("header", { class: "summary-head" }, h("h1", {}, s("title"))),
     form, run, shown, history)));
 }
 
@@ -304,7 +290,6 @@ const plainText = () => result.bullets.map((bullet) => `・${bullet.text}`).join
 
 function continueInChat() {
   const text = result.text.length <= MAX_CHAT_CHARS ? result.text : plainText();
-  closeSummary();
   openConversation("");
   emit("compose", `${s("chat_begin", { title: result.title })}\n\n${text}\n\n`);
 }

@@ -1,0 +1,67 @@
+"""From view to view in a real browser: tabs, addresses, keys, the bar of a phone."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.site import Site
+from tests.ui.conftest import PHONE, OpenPage
+
+pytestmark = pytest.mark.browser
+
+
+def tab(page: Page, name: str) -> None:
+    page.get_by_role("navigation", name="画面の切り替え").get_by_role("link", name=name).click()
+
+
+def test_views_have_addresses_and_keep_the_conversation(open_page: OpenPage, site: Site) -> None:
+    chat = site.conversation("旅費は？", "実費です", title="旅費の話")
+    page = open_page(f"/?chat={chat}")
+    expect(page).to_have_title("旅費の話 — Kajogaki")
+    tab(page, "要約")
+    expect(page.locator("#summary-view textarea")).to_be_visible()
+    expect(page.locator("#composer")).to_be_hidden()
+    expect(page).to_have_title("要約 — Kajogaki")
+    tab(page, "モデル")
+    expect(page.locator("#models-view h1")).to_be_visible()
+    page.go_back()
+    expect(page.locator("#summary-view textarea")).to_be_visible()
+    page.reload()
+    expect(page.locator("#summary-view textarea")).to_be_visible()
+    tab(page, "チャット")
+    expect(page.locator(".bubble")).to_have_text("旅費は？")
+    assert page.url.endswith(f"/?chat={chat}")
+
+
+def test_the_tabs_are_reached_and_told_by_keys(page: Page) -> None:
+    page.get_by_role("link", name="チャット", exact=True).focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("#summary-view textarea")).to_be_visible()
+    current = page.locator("#navigation [aria-current=page]")
+    expect(current).to_have_text("要約")
+
+
+def test_an_unknown_view_is_the_chat(open_page: OpenPage) -> None:
+    page = open_page("/?view=%3Cimg%20src%3Dx%3E")
+    expect(page.locator("#composer textarea")).to_be_visible()
+
+
+def test_a_phone_has_its_tabs_within_reach(open_page: OpenPage) -> None:
+    page = open_page(viewport=PHONE)
+    bar = page.locator("#navigation").bounding_box()
+    composer = page.locator("#composer").bounding_box()
+    assert bar and composer
+    assert bar["y"] + bar["height"] == PHONE["height"]
+    assert composer["y"] + composer["height"] <= bar["y"], "nothing lies under the bar"
+    tab(page, "要約")
+    expect(page.locator("#summary-view textarea")).to_be_visible()
+
+
+def test_beside_the_chat_stands_one_pane(page: Page) -> None:
+    page.get_by_role("button", name="生成の設定").click()
+    expect(page.locator("#system-prompt")).to_be_visible()
+    page.get_by_role("button", name="プロンプトを見る").click()
+    expect(page.locator("#inspector-view h2")).to_be_visible()
+    expect(page.locator("#panel")).to_be_hidden()
+    page.get_by_role("button", name="生成の設定").click()
+    expect(page.locator("#inspector")).to_be_hidden()
