@@ -94,6 +94,7 @@ def test_what_the_format_reads_is_set_in_the_panel(open_page: OpenPage, site: Si
         expect(page.locator("#inspector .prompt-text")).to_contain_text("humor: 3")
         site.storage.set_setting(OWNER, "family:standin", "qwen3")
         page.reload()
+        page.get_by_role("button", name="生成の設定").click()
         page.get_by_role("combobox", name="考えてから答える").select_option("off")
         page.wait_for_timeout(800)
         assert site.storage.conversation(OWNER, chat).sampling["thinking"] is False
