@@ -104,7 +104,10 @@ def test_what_the_format_reads_is_set_in_the_panel(open_page: OpenPage, site: Si
 
 def test_a_phone_shows_it_over_the_whole_screen(open_page: OpenPage, site: Site) -> None:
     chat = site.conversation("質問です", "答え")
-    page = inspector(open_page(f"/?chat={chat}", viewport=PHONE, color_scheme="dark"))
+    page = open_page(f"/?chat={chat}", viewport=PHONE, color_scheme="dark")
+    page.get_by_role("button", name="書き出し・読み込み").click()
+    page.get_by_role("menuitem", name="プロンプトを見る").click()
+    page.locator("#inspector .prompt-text span").first.wait_for()
     box = page.locator("#inspector").bounding_box()
     assert box and box["x"] == 0 and box["width"] == PHONE["width"]
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
