@@ -3,9 +3,12 @@
 Knows nothing about how they are read.
 """
 
+import io
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+import pypdfium2
 
 A4 = (595, 842)
 Codec = Callable[[str], bytes]
@@ -87,6 +90,37 @@ def pdf(pages: Sequence[Sequence[Piece]], encoding: str = "UniJIS-UCS2-H") -> by
         )
         kids.append(b"%d 0 R" % (number + 1))
     objects[1] = b"<</Type/Catalog/Pages 2 0 R>>"
+    objects[2] = b"<</Type/Pages/Count %d/Kids[%s]>>" % (len(kids), b" ".join(kids))
+    return file_of(objects)
+
+
+def scanned(original: bytes, page_numbers: Sequence[int], dots_per_inch: int = 200) -> bytes:
+    """The PDF with these pages (from 1) as mere pictures, the others empty."""
+    objects = {1: b"<</Type/Catalog/Pages 2 0 R>>"}
+    kids = []
+    document = pypdfium2.PdfDocument(original)
+    for index in range(len(document)):
+        number = 3 + 3 * index
+        objects[number] = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 %d %d]>>" % A4
+        kids.append(b"%d 0 R" % number)
+        if index + 1 not in page_numbers:
+            continue
+        image = document[index].render(scale=dots_per_inch / 72, grayscale=True).to_pil()
+        jpeg = io.BytesIO()
+        image.save(jpeg, "JPEG", quality=80)
+        objects[number] = (
+            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 %d %d]" % A4
+            + b"/Resources<</XObject<</I %d 0 R>>>>/Contents %d 0 R>>" % (number + 1, number + 2)
+        )
+        objects[number + 1] = (
+            b"<</Type/XObject/Subtype/Image/Width %d/Height %d/ColorSpace/DeviceGray"
+            b"/BitsPerComponent 8/Length %d/Filter/DCTDecode>>stream\n"
+            % (*image.size, len(jpeg.getvalue()))
+            + jpeg.getvalue()
+            + b"\nendstream"
+        )
+        objects[number + 2] = stream(zlib.compress(b"q %d 0 0 %d 0 0 cm /I Do Q" % A4))
+    document.close()
     objects[2] = b"<</Type/Pages/Count %d/Kids[%s]>>" % (len(kids), b" ".join(kids))
     return file_of(objects)
 

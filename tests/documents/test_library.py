@@ -15,7 +15,7 @@ import pytest
 
 from tests.documents.makepdf import pdf, set_lines, write
 from tests.documents.test_loader_pdf import encrypted
-from webui.documents.errors import DocumentError
+from webui.documents.errors import DocumentError, PasswordNeededError
 from webui.documents.library import Library, page_ranges
 from webui.storage import Document, DocumentStatus, NotFoundError, Storage
 
@@ -205,6 +205,55 @@ def test_a_cancelled_document_is_not_read(
     assert library.wait(30)
     now = storage.documents.document(ME, document.id)
     assert now.problem == ("documents.cancelled", {}) and now.num_chunks == 0
+
+
+def test_a_replacement_takes_the_place_when_it_is_ready(
+    library: Library, storage: Storage, tmp_path: Path
+) -> None:
+    old = added(library, storage, text_file(tmp_path, "規程.txt", "旅費は定額とする。"))
+    broken = write(tmp_path / "x.pdf", b"%PDF-1.4 broken")
+    failed, _ = library.add(ME, old.collection_id, "規程.txt", broken, replaces=old.id)
+    assert library.wait(30)
+    assert library.search(ME, "旅費").passages[0].document_id == old.id
+    library.remove(ME, failed.id)
+
+    path = text_file(tmp_path, "y.txt", "旅費は実費とする。")
+    new, _ = library.add(ME, old.collection_id, "規程.txt", path, replaces=old.id)
+    assert library.wait(30)
+    (left,) = storage.documents.documents(ME)
+    assert (left.id, left.name, left.status) == (new.id, "規程.txt", DocumentStatus.READY)
+    assert [passage.document_id for passage in library.search(ME, "旅費").passages] == [new.id]
+    assert [file.name for file in (tmp_path / "data" / "documents").iterdir()] == [new.id]
+    with pytest.raises(NotFoundError):
+        library.add(ME, old.collection_id, "a", broken, replaces=old.id)
+    check_consistent(tmp_path / "data" / "kajogaki.db")
+
+
+def test_a_taken_name_gets_a_number(library: Library, storage: Storage, tmp_path: Path) -> None:
+    names = []
+    for count, name in enumerate(["規程.txt", "規程.txt", "規程.txt", "x" * 300, "x" * 300]):
+        path = text_file(tmp_path, f"{count}.txt", f"{count}番目の文である。")
+        names.append(added(library, storage, path, name).name)
+    assert names[:3] == ["規程.txt", "規程 (2).txt", "規程 (3).txt"]
+    assert names[3] != names[4] and len(names[4]) <= 200
+
+
+def test_a_password_opens_the_pictures_after_a_restart(
+    library: Library, storage: Storage, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "a.pdf", encrypted("himitsu"))
+    document = added(library, storage, path, password="himitsu")
+    again = Library(storage.documents, tmp_path / "data" / "documents")
+    try:
+        with pytest.raises(PasswordNeededError):
+            again.picture(ME, document.id, 1, 100)
+        with pytest.raises(PasswordNeededError) as caught:
+            again.unlock(ME, document.id, "chigau")
+        assert caught.value.was_given
+        again.unlock(ME, document.id, "himitsu")
+        assert again.picture(ME, document.id, 1, 100).startswith(b"\x89PNG")
+    finally:
+        again.close()
 
 
 def test_page_ranges() -> None:

@@ -20,7 +20,8 @@ from typing import Any
 
 from webui.documents.errors import DocumentError
 from webui.documents.messages import Reading
-from webui.documents.pages import Chunk, Page, PageProblem, TextRun
+from webui.documents.ocr import as_line, is_available
+from webui.documents.pages import Chunk, Page, PageProblem, RecognisedPage, TextRun
 from webui.documents.process import Cancelled, DocumentReader, EmbedderProcess, ReadDocument
 from webui.documents.retriever import Found, Retriever
 from webui.errors import AppError
@@ -41,6 +42,7 @@ log = logging.getLogger(__name__)
 MAX_UPLOAD_BYTES = 1_000_000_000
 _EMBED_BATCH = 32
 _MAX_NAMED_PAGES = 8
+_RECOGNISED = ".ocr"  # behind a document's id
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Library:
         self._documents = documents
         self._folder = folder
         self._reader = DocumentReader()
+        self._drawer = DocumentReader()  # a picture must not wait until a long file is read
         self._embedder = embedder
         self._embedder_name = embedder_name
         self.retriever = Retriever(documents, embedder)
@@ -85,7 +88,7 @@ class Library:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         known = self._documents.ids()
         for file in self._folder.iterdir():
-            if file.name not in known:
+            if file.name.removesuffix(_RECOGNISED) not in known:
                 file.unlink()
         if known:
             self._work_soon()
@@ -95,6 +98,7 @@ class Library:
         self._closing.set()
         self._wake.set()
         self._reader.stop()
+        self._drawer.stop()
         if self._embedder:
             self._embedder.stop()
         if self._thread:
@@ -103,9 +107,19 @@ class Library:
     # --- documents -------------------------------------------------------------------------------
 
     def add(
-        self, owner: str, collection_id: str, name: str, source: Path, *, password: str = ""
+        self,
+        owner: str,
+        collection_id: str,
+        name: str,
+        source: Path,
+        *,
+        password: str = "",
+        replaces: str = "",
     ) -> tuple[Document, bool]:
-        """Takes a copy of `source` and reads it soon; False: the same content is there already."""
+        """Takes a copy of `source` and reads it soon; False: the same content is there already.
+
+        The document `replaces` stays until this one is ready, and goes then.
+        """
         num_bytes = source.stat().st_size
         if num_bytes > MAX_UPLOAD_BYTES:
             raise DocumentError("documents.too_large", limit_mb=MAX_UPLOAD_BYTES // 1_000_000)
@@ -113,7 +127,12 @@ class Library:
             raise DocumentError("documents.empty")
         with self._copied(source) as (copy, sha256):
             document, is_new = self._documents.add_document(
-                owner, collection_id, _base_name(name), sha256=sha256, num_bytes=num_bytes
+                owner,
+                collection_id,
+                _base_name(name),
+                sha256=sha256,
+                num_bytes=num_bytes,
+                replaces=replaces,
             )
             if is_new:
                 os.replace(copy, self._file(document.id))
@@ -129,16 +148,32 @@ class Library:
         self._documents.set_status(owner, document_id, DocumentStatus.WAITING)
         self._work_soon()
 
+    def recognise(self, owner: str, document_id: str) -> None:
+        """Reads it again, with character recognition for the pages that have no text."""
+        self._documents.document(owner, document_id)
+        if not is_available():
+            raise DocumentError("documents.no_ocr")
+        self._recognised_file(document_id).touch(mode=0o600)
+        self.retry(owner, document_id)
+
+    def unlock(self, owner: str, document_id: str, password: str) -> None:
+        """Remember the password for pictures. Raises PasswordNeededError when it is wrong."""
+        document = self._documents.document(owner, document_id)
+        self._drawer.draw(self._file(document.id), 1, 16, password)
+        self._remember_password(document.id, password)
+
     def cancel(self, owner: str, document_id: str) -> None:
         """Stops its reading; what is indexed of it stays as it was."""
-        if self._documents.document(owner, document_id).status in (
-            DocumentStatus.WAITING,
-            DocumentStatus.READING,
-        ):
+        document = self._documents.document(owner, document_id)
+        if document.status in (DocumentStatus.WAITING, DocumentStatus.READING):
             self._cancelled.add(document_id)
-            self._documents.set_status(
-                owner, document_id, DocumentStatus.FAILED, ("documents.cancelled", {})
-            )
+            if document.num_chunks:  # it was read before
+                problem = self._page_problem(owner, document_id)
+                self._documents.set_status(owner, document_id, DocumentStatus.READY, problem)
+            else:
+                self._documents.set_status(
+                    owner, document_id, DocumentStatus.FAILED, ("documents.cancelled", {})
+                )
 
     def remove(self, owner: str, document_id: str) -> None:
         self._documents.delete_document(owner, document_id)
@@ -176,7 +211,7 @@ class Library:
         """A page as PNG. Raises PasswordNeededError after a restart, where the file has one."""
         document = self._documents.document(owner, document_id)
         password = self._passwords.get(document.id, "")
-        return self._reader.draw(self._file(document.id), number, min(width, 3000), password)
+        return self._drawer.draw(self._file(document.id), number, min(width, 3000), password)
 
     # --- the job ---------------------------------------------------------------------------------
 
@@ -218,9 +253,11 @@ class Library:
         owner, id = document.owner, document.id
         self._documents.set_status(owner, id, DocumentStatus.READING)
         started = time.monotonic()
+        recognised = self._recognised_file(id)
 
         def report(news: Reading) -> None:
-            self._report(id, "reading", news.num_done, news.num_pages, started)
+            stage = "recognising" if news.num_recognised else "reading"
+            self._report(id, stage, news.num_done, news.num_pages, started)
 
         def is_cancelled() -> bool:
             return id in self._cancelled or self._closing.is_set()
@@ -230,7 +267,9 @@ class Library:
                 self._file(id),
                 document.name,
                 password=self._passwords.get(id, ""),
+                recognised_path=recognised if recognised.exists() else None,
                 on_progress=report,
+                on_recognised=lambda page: _append(recognised, page),
                 is_cancelled=is_cancelled,
             )
             self._report(id, "saving", 0, 0, started)
@@ -255,18 +294,21 @@ class Library:
         unusable = [page.number for page in read.pages if page.problem]
         if len(unusable) == len(read.pages):
             raise DocumentError("documents.no_text")
-        problem: tuple[str, dict[str, Any]] | None = None
-        if unusable:
-            problem = ("documents.pages_unreadable", {"pages": page_ranges(unusable)})
-        self._documents.save_content(
+        replaced = self._documents.save_content(
             document.owner,
             document.id,
             kind=read.kind,
             pages=[packed(page) for page in read.pages],
             chunks=[_chunk_row(chunk) for chunk in read.chunks],
-            problem=problem,
+            problem=_unreadable(unusable),
         )
         self.retriever.forget(document.owner)
+        if replaced:
+            self._forget(document.owner, [replaced])
+
+    def _page_problem(self, owner: str, document_id: str) -> tuple[str, dict[str, Any]] | None:
+        pages = self._documents.page_problems(owner, document_id)
+        return _unreadable([number for number, problem, _ in pages if problem])
 
     def _embed_missing(self) -> None:
         """Vectors for all chunks that have none by this model, a batch at a time."""
@@ -324,6 +366,10 @@ class Library:
     def _file(self, document_id: str) -> Path:
         return self._folder / document_id
 
+    def _recognised_file(self, document_id: str) -> Path:
+        """What character recognition has seen of it; there once it was asked for."""
+        return self._folder / f"{document_id}{_RECOGNISED}"
+
     @contextmanager
     def _copied(self, source: Path) -> Iterator[tuple[Path, str]]:
         """A private copy, and its SHA-256; gone afterwards unless it was moved away."""
@@ -347,6 +393,7 @@ class Library:
             self._cancelled.add(id)
             self._passwords.pop(id, None)
             self._file(id).unlink(missing_ok=True)
+            self._recognised_file(id).unlink(missing_ok=True)
 
     def _remember_password(self, document_id: str, password: str) -> None:
         if password:
@@ -358,6 +405,18 @@ def _base_name(name: str) -> str:
     last = name.replace("\\", "/").rpartition("/")[2]
     shown = "".join(char for char in last if char.isprintable())
     return shown.strip(". ")[-200:] or "document"
+
+
+def _append(path: Path, page: RecognisedPage) -> None:
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(as_line(page))
+    except OSError as error:
+        raise DocumentError("documents.cannot_store", reason=error.strerror or "") from error
+
+
+def _unreadable(pages: list[int]) -> tuple[str, dict[str, Any]] | None:
+    return ("documents.pages_unreadable", {"pages": page_ranges(pages)}) if pages else None
 
 
 def page_ranges(numbers: list[int]) -> str:
@@ -383,6 +442,7 @@ def packed(page: Page) -> PageRow:
         page.height,
         page.continues,
         page.problem,
+        page.is_recognised,
     )
 
 
@@ -393,7 +453,7 @@ def unpacked(row: PageRow) -> Page:
         for start, is_vertical, near, far, edges in json.loads(zlib.decompress(row.places))
     )
     page = Page(row.page, row.text, runs, row.width, row.height, row.continues)
-    return replace(page, problem=PageProblem(row.problem))
+    return replace(page, problem=PageProblem(row.problem), is_recognised=row.is_recognised)
 
 
 def _chunk_row(chunk: Chunk) -> ChunkRow:

@@ -13,6 +13,7 @@ from pathlib import Path
 from webui.documents.characters import is_garbled, repaired_text
 from webui.documents.errors import DocumentError, PasswordNeededError
 from webui.documents.layout import lines_of
+from webui.documents.ocr import DOTS_PER_POINT, Recognition, glyphs_of
 from webui.documents.pages import Kind, Page, PageProblem, Reader
 from webui.documents.pdfium_reader import PdfiumFile, UnreadableError, WrongPasswordError
 from webui.documents.pypdf_reader import PypdfFile
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 MAX_FILE_BYTES = 1_000_000_000
 MAX_PAGES = 20_000
 _MAX_FAILED_PAGES = 50  # in a row
+_FOR_RECOGNITION = (PageProblem.NO_TEXT, PageProblem.GARBLED)
 
 
 Progress = Callable[[int, int, int], None]  # pages done, pages in all, characters so far
@@ -73,8 +75,11 @@ def load(
     password: str = "",
     reader: Reader = Reader.PDFIUM,
     on_progress: Progress = lambda done, total, num_chars: None,
+    recognition: Recognition | None = None,
 ) -> list[Page]:
     """All pages of the file, with the problems of those that cannot be used.
+
+    With `recognition`, pages without text get the text that it sees in their picture.
 
     Raises DocumentError when nothing of it can be read, PasswordNeededError when it is encrypted.
     """
@@ -84,7 +89,7 @@ def load(
         on_progress(1, 1, len(text))
         return [Page(number=1, text=text)]
     with _open_pdf(path, password, reader) as pdf:
-        return pdf.pages(on_progress)
+        return pdf.pages(on_progress, recognition)
 
 
 def _text_of(path: Path, kind: Kind) -> str:
@@ -118,11 +123,14 @@ class _Pdf:
         if self._second:
             self._second.close()
 
-    def pages(self, on_progress: Progress) -> list[Page]:
+    def pages(self, on_progress: Progress, recognition: Recognition | None) -> list[Page]:
         found: list[PageLines] = []
         num_chars = num_failed = 0
         for number in range(1, self._first.num_pages + 1):
             page = self._page(number)
+            if recognition and page.problem in _FOR_RECOGNITION:
+                on_progress(number - 1, self._first.num_pages, num_chars)
+                page = self._recognised(page, recognition)
             found.append(page)
             num_chars += sum(len(line.text) for line in page.lines)
             num_failed = num_failed + 1 if page.problem is PageProblem.FAILED else 0
@@ -142,6 +150,20 @@ class _Pdf:
                     second, width=page.width or second.width, height=page.height or second.height
                 )
         return page
+
+    def _recognised(self, page: PageLines, recognition: Recognition) -> PageLines:
+        first = self._first
+        if not isinstance(first, PdfiumFile):
+            return page
+        try:
+            seen = recognition.page(page.number, lambda: first.scan(page.number, DOTS_PER_POINT))
+        except UnreadableError as error:
+            log.info("page %d has no picture: %s", page.number, error)
+            return page
+        lines = lines_of(glyphs_of(seen)) if seen else []
+        if not lines:
+            return page
+        return replace(page, lines=lines, problem=PageProblem.NONE, is_recognised=True)
 
     def _other(self) -> PypdfFile | None:
         if self._has_second and self._second is None:

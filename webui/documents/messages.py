@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from webui.documents.pages import Chunk, Page, Reader
+from webui.documents.pages import Chunk, Page, Reader, RecognisedPage
 from webui.wire import Codec
 
 # --- web process -> worker -------------------------------------------------------------------
@@ -10,12 +10,17 @@ from webui.wire import Codec
 
 @dataclass(frozen=True, slots=True)
 class ReadFile:
-    """Read a file: answered by Reading…, PageRead…, ChunksMade, FileRead; or by Failed."""
+    """Read a file: answered by Reading…, PageRead…, ChunksMade, FileRead; or by Failed.
+
+    With `recognised_path` pages without text go through character recognition, each answered by
+    Recognised, except those that the file at that path (ocr.known_pages) has already.
+    """
 
     path: str
     name: str
     password: str
     reader: Reader
+    recognised_path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,12 @@ class Reading:
     num_done: int
     num_pages: int
     num_chars: int
+    num_recognised: int = 0  # pages that character recognition has begun
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    page: RecognisedPage
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +136,7 @@ Message = (
     | Rerank
     | Started
     | Reading
+    | Recognised
     | PageRead
     | ChunksMade
     | FileRead
@@ -135,6 +147,6 @@ Message = (
     | Failed
 )
 CODEC = Codec(
-    ReadFile, DrawPage, LoadEmbedder, Embed, Rerank, Started, Reading, PageRead, ChunksMade,
-    FileRead, Picture, EmbedderReady, Vectors, Scores, Failed,
+    ReadFile, DrawPage, LoadEmbedder, Embed, Rerank, Started, Reading, Recognised, PageRead,
+    ChunksMade, FileRead, Picture, EmbedderReady, Vectors, Scores, Failed,
 )  # fmt: skip

@@ -75,11 +75,30 @@ class Page:
     height: float = 0.0
     continues: bool = False  # the last paragraph goes on on the next page
     problem: PageProblem = PageProblem.NONE
+    is_recognised: bool = False  # the text is character recognition's, not the file's
 
     def boxes(self, start: int, end: int) -> list[Box]:
         """Where the characters from `start` to `end` stand, one box for each printed line."""
         found = (run.box(start, end) for run in self.runs)
         return [box for box in found if box is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What character recognition takes for one word; the box is in points from the top left."""
+
+    text: str
+    left: float
+    top: float
+    right: float
+    bottom: float
+    line: int  # words of one line follow each other
+
+
+@dataclass(frozen=True, slots=True)
+class RecognisedPage:
+    number: int
+    words: tuple[Word, ...]
 
 
 @dataclass(frozen=True, slots=True, order=True)

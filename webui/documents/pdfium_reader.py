@@ -19,6 +19,7 @@ from webui.documents.layout import Glyph
 
 _SCALE = 1000  # device units per point, for pdfium's integer mapping
 MAX_PAGE_CHARS = 400_000
+MAX_SCAN_PIXELS = 5000  # of the longer side
 
 
 class WrongPasswordError(Exception):
@@ -69,6 +70,20 @@ class PdfiumFile:
             png = io.BytesIO()
             image.save(png, "PNG")
             return png.getvalue()
+        except (pypdfium2.PdfiumError, ValueError) as error:
+            raise UnreadableError(str(error)) from error
+        finally:
+            page.close()
+
+    def scan(self, number: int, dots_per_point: float) -> tuple[bytes, float]:
+        """Page `number` in shades of grey as a PNG, and the dots per point that it has."""
+        page = self._page(number)
+        try:
+            scale = min(dots_per_point, MAX_SCAN_PIXELS / max(*page.get_size(), 1.0))
+            image = page.render(scale=scale, grayscale=True, may_draw_forms=False).to_pil()
+            png = io.BytesIO()
+            image.save(png, "PNG", compress_level=1)
+            return png.getvalue(), scale
         except (pypdfium2.PdfiumError, ValueError) as error:
             raise UnreadableError(str(error)) from error
         finally:

@@ -36,12 +36,13 @@ from webui.documents.messages import (
     Picture,
     ReadFile,
     Reading,
+    Recognised,
     Rerank,
     Scores,
     Started,
     Vectors,
 )
-from webui.documents.pages import Chunk, Page, Reader
+from webui.documents.pages import Chunk, Page, Reader, RecognisedPage
 from webui.errors import AppError
 from webui.wire import read_frame, write_frame
 
@@ -56,6 +57,7 @@ _MAX_RSS_BYTES = 500_000_000
 _FREE_S = 6.0
 _S_PER_CHAR = 1 / 2000
 _S_PER_PAGE = 0.005
+_S_PER_RECOGNISED = 12.0  # with the wall's share, more than one page may take (ocr.PAGE_LIMIT_S)
 _SECOND_TRY_S = 3.0
 _MAX_WALL_SHARE = 6.0  # of the processor time, for a busy machine
 
@@ -98,6 +100,7 @@ class Budget:
 
     def for_reading(self, news: Reading) -> "Budget":
         earned = news.num_chars * _S_PER_CHAR + news.num_done * _S_PER_PAGE
+        earned += news.num_recognised * _S_PER_RECOGNISED
         return Budget(_FREE_S + earned, self.max_rss_bytes)
 
 
@@ -212,15 +215,22 @@ class DocumentReader:
         name: str,
         *,
         password: str = "",
+        recognised_path: Path | None = None,
         on_progress: Callable[[Reading], None] = lambda news: None,
+        on_recognised: Callable[[RecognisedPage], None] = lambda page: None,
         is_cancelled: IsCancelled = never,
     ) -> ReadDocument:
-        """Everything in the file. Raises DocumentError, PasswordNeededError, Cancelled."""
+        """Everything in the file. Raises DocumentError, PasswordNeededError, Cancelled.
+
+        With `recognised_path` pages without text go through character recognition; what it sees
+        comes by `on_recognised`, and whoever keeps it there has it known the next time.
+        """
 
         def attempt(reader: Reader, allowed_s: float) -> ReadDocument:
-            job = ReadFile(str(path), name, password, reader)
+            job = ReadFile(str(path), name, password, reader, str(recognised_path or ""))
             budget = Budget(allowed_s, _MAX_RSS_BYTES)
-            return _collect(self._process.run(job, budget, is_cancelled), on_progress)
+            messages = self._process.run(job, budget, is_cancelled)
+            return _collect(messages, on_progress, on_recognised)
 
         try:
             return attempt(Reader.PDFIUM, _FREE_S)
@@ -289,12 +299,18 @@ class EmbedderProcess:
         raise WorkerDiedError("documents.embedder_died")
 
 
-def _collect(messages: Iterator[Message], on_progress: Callable[[Reading], None]) -> ReadDocument:
+def _collect(
+    messages: Iterator[Message],
+    on_progress: Callable[[Reading], None],
+    on_recognised: Callable[[RecognisedPage], None],
+) -> ReadDocument:
     document = ReadDocument("")
     for message in messages:
         match message:
             case Reading():
                 on_progress(message)
+            case Recognised(seen):
+                on_recognised(seen)
             case PageRead(page):
                 document.pages.append(page)
             case ChunksMade(chunks):

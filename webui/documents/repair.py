@@ -43,6 +43,7 @@ class PageLines:
     width: float = 0.0
     height: float = 0.0
     problem: PageProblem = PageProblem.NONE
+    is_recognised: bool = False
 
 
 def repaired_pages(found: Sequence[PageLines]) -> list[Page]:
@@ -267,6 +268,7 @@ def _page(page: PageLines, paragraphs: list[list[Line]], following: list[list[Li
         height=page.height,
         continues=_continues(paragraphs, following),
         problem=page.problem,
+        is_recognised=page.is_recognised,
     )
 
 

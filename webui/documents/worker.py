@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,9 +30,11 @@ from webui.documents.messages import (
     Picture,
     ReadFile,
     Reading,
+    Recognised,
     Rerank,
     Started,
 )
+from webui.documents.ocr import Recognition
 from webui.documents.pages import Kind, Reader
 from webui.documents.splitter import Source, chunks, split
 from webui.errors import AppError
@@ -121,8 +124,18 @@ def _read_file(job: ReadFile, send: Send) -> None:
     path = Path(job.path)
     kind = kind_of(path, job.name)
     report = _Reporter(send)
+    recognition = None
+    if job.recognised_path:
+        recognition = Recognition(
+            Path(job.recognised_path), report.on_recognition, lambda seen: send(Recognised(seen))
+        )
     pages = load(
-        path, job.name, password=job.password, reader=Reader(job.reader), on_progress=report
+        path,
+        job.name,
+        password=job.password,
+        reader=Reader(job.reader),
+        on_progress=report,
+        recognition=recognition,
     )
     for page in pages:
         send(PageRead(page))
@@ -139,12 +152,21 @@ class _Reporter:
     def __init__(self, send: Send) -> None:
         self._send = send
         self._next = 0.0
+        self._last = Reading(0, 0, 0)
 
     def __call__(self, num_done: int, num_pages: int, num_chars: int) -> None:
+        self._last = replace(
+            self._last, num_done=num_done, num_pages=num_pages, num_chars=num_chars
+        )
         now = time.monotonic()
         if now >= self._next:
             self._next = now + _REPORT_EVERY_S
-            self._send(Reading(num_done, num_pages, num_chars))
+            self._send(self._last)
+
+    def on_recognition(self) -> None:
+        """A page goes to character recognition: told at once, because it earns time."""
+        self._last = replace(self._last, num_recognised=self._last.num_recognised + 1)
+        self._send(self._last)
 
 
 def _draw(job: DrawPage, send: Send) -> None:

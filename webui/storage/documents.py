@@ -16,7 +16,7 @@ from typing import Any
 from webui.storage.conversations import NotFoundError, new_id
 from webui.storage.database import Database
 from webui.storage.grams import index_text, match_query
-from webui.storage.texts import clean, clean_json, clean_title
+from webui.storage.texts import MAX_TITLE_CHARS, clean, clean_json, clean_title
 
 _MAX_IDS = 500  # in one statement
 
@@ -51,6 +51,7 @@ class Document:
     num_chunks: int
     created_at: float
     updated_at: float
+    replaces: str = ""  # id of the document that goes when this one is ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class PageRow:
     height: float
     continues: bool
     problem: str
+    is_recognised: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,8 @@ class EmbedderRow:
 
 
 _DOCUMENT = """d.id, d.owner, c.id, d.name, d.sha256, d.num_bytes, d.status, d.kind, d.problem,
-    d.num_pages, d.num_chunks, d.created_at, d.updated_at"""
+    d.num_pages, d.num_chunks, d.created_at, d.updated_at, d.replaces"""
+_PAGE = "page, text, places, width, height, continues, problem, is_recognised"
 _DOCUMENTS = "documents d JOIN collections c ON c.number = d.collection_number"
 
 
@@ -140,9 +143,20 @@ class Documents:
     # --- documents -------------------------------------------------------------------------------
 
     def add_document(
-        self, owner: str, collection_id: str, name: str, *, sha256: str, num_bytes: int
+        self,
+        owner: str,
+        collection_id: str,
+        name: str,
+        *,
+        sha256: str,
+        num_bytes: int,
+        replaces: str = "",
     ) -> tuple[Document, bool]:
-        """A new document that waits to be read, or the one with the same content; is it new?"""
+        """A new document that waits to be read, or the one with the same content; is it new?
+
+        Where its name is taken in the collection it gets a number. `replaces` is the document
+        whose place it takes once it is ready: its name is free, and it goes in the same moment.
+        """
         with self._database.write() as db:
             collection = _collection_number(db, owner, collection_id)
             same = db.execute(
@@ -151,14 +165,17 @@ class Documents:
             ).fetchone()
             if same:
                 return _document(db, owner, same[0]), False
+            if replaces:
+                _document_number(db, owner, replaces)  # raises unless it is the owner's
+            free = _free_name(db, collection, clean_title(name), replaces)
             now, id = time.time(), new_id()
             db.execute(
                 """
                 INSERT INTO documents (id, owner, collection_number, name, sha256, num_bytes,
-                    status, kind, problem, num_pages, num_chunks, created_at, updated_at)
-                VALUES (?, ?, ?, ?, ?, ?, 'waiting', '', '[]', 0, 0, ?, ?)
+                    status, kind, problem, num_pages, num_chunks, created_at, updated_at, replaces)
+                VALUES (?, ?, ?, ?, ?, ?, 'waiting', '', '[]', 0, 0, ?, ?, ?)
                 """,
-                (id, clean(owner), collection, clean_title(name), sha256, num_bytes, now, now),
+                (id, clean(owner), collection, free, sha256, num_bytes, now, now, clean(replaces)),
             )
             return _document(db, owner, id), True
 
@@ -231,21 +248,25 @@ class Documents:
         pages: Iterable[PageRow],
         chunks: Sequence[ChunkRow],
         problem: tuple[str, dict[str, Any]] | None = None,
-    ) -> None:
-        """Everything that was read, in place of what was there; the document is ready."""
+    ) -> str:
+        """Everything that was read, in place of what was there; the document is ready.
+
+        Returns the id of the document that it replaces, which has gone; "" for none.
+        """
         with self._database.write() as db:
             number = _document_number(db, owner, document_id)
-            (name,) = db.execute(
-                "SELECT name FROM documents WHERE number = ?", (number,)
+            name, replaces = db.execute(
+                "SELECT name, replaces FROM documents WHERE number = ?", (number,)
             ).fetchone()
             _forget_content(db, number)
+            replaced = _replace(db, owner, replaces) if replaces else ""
             num_pages = _insert_pages(db, number, pages)
             for chunk in chunks:
                 _insert_chunk(db, number, name, chunk)
             db.execute(
                 """
                 UPDATE documents SET status = 'ready', kind = ?, num_pages = ?, num_chunks = ?,
-                    problem = ?, updated_at = ? WHERE number = ?
+                    problem = ?, updated_at = ?, replaces = '' WHERE number = ?
                 """,
                 (
                     kind,
@@ -256,13 +277,13 @@ class Documents:
                     number,
                 ),
             )
+            return replaced
 
     def pages(self, owner: str, document_id: str) -> list[PageRow]:
         with self._database.read() as db:
             number = _document_number(db, owner, document_id)
             rows = db.execute(
-                "SELECT page, text, places, width, height, continues, problem FROM pages"
-                " WHERE document_number = ? ORDER BY page",
+                f"SELECT {_PAGE} FROM pages WHERE document_number = ? ORDER BY page",
                 (number,),
             )
             return [_page(row) for row in rows]
@@ -271,8 +292,7 @@ class Documents:
         with self._database.read() as db:
             number = _document_number(db, owner, document_id)
             row = db.execute(
-                "SELECT page, text, places, width, height, continues, problem FROM pages"
-                " WHERE document_number = ? AND page = ?",
+                f"SELECT {_PAGE} FROM pages WHERE document_number = ? AND page = ?",
                 (number, page),
             ).fetchone()
             if row is None:
@@ -296,6 +316,32 @@ class Documents:
                 )
                 found |= {row[6]: ChunkRow(*row) for row in rows}
         return found
+
+    def document_chunks(self, owner: str, document_id: str) -> list[ChunkRow]:
+        """In the order of the document."""
+        with self._database.read() as db:
+            number = _document_number(db, owner, document_id)
+            rows = db.execute(
+                """
+                SELECT k.page_from, k.char_from, k.page_to, k.char_to, k.title, k.text, k.number,
+                    d.id, d.name
+                FROM chunks k JOIN documents d ON d.number = k.document_number
+                WHERE d.number = ? ORDER BY k.number
+                """,
+                (number,),
+            )
+            return [ChunkRow(*row) for row in rows]
+
+    def page_problems(self, owner: str, document_id: str) -> list[tuple[int, str, bool]]:
+        """Of its pages: (number, problem, is its text recognised?)."""
+        with self._database.read() as db:
+            number = _document_number(db, owner, document_id)
+            rows = db.execute(
+                "SELECT page, problem, is_recognised FROM pages WHERE document_number = ?"
+                " ORDER BY page",
+                (number,),
+            )
+            return [(page, problem, bool(seen)) for page, problem, seen in rows]
 
     def chunk_numbers(self, owner: str, document_ids: Sequence[str] | None = None) -> list[int]:
         """Of the owner's chunks, or of those in the documents; unknown ones have none."""
@@ -479,7 +525,7 @@ def _from_row(row: Sequence[Any]) -> Document:
 
 def _page(row: Sequence[Any]) -> PageRow:
     values = list(row)
-    values[5] = bool(row[5])
+    values[5], values[7] = bool(row[5]), bool(row[7])
     return PageRow(*values)
 
 
@@ -511,10 +557,13 @@ def _insert_pages(db: sqlite3.Connection, number: int, pages: Iterable[PageRow])
             page.height,
             page.continues,
             page.problem,
+            page.is_recognised,
         )
         for page in pages
     ]
-    db.executemany("INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    db.executemany(
+        f"INSERT INTO pages (document_number, {_PAGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+    )
     return len(rows)
 
 
@@ -541,6 +590,34 @@ def _insert_chunk(db: sqlite3.Connection, number: int, name: str, chunk: ChunkRo
         "INSERT INTO chunk_grams (rowid, grams) VALUES (?, ?)",
         (inserted.lastrowid, index_text(indexed + text)),
     )
+
+
+def _free_name(db: sqlite3.Connection, collection: int, name: str, replaces: str) -> str:
+    """`name`, or with a number behind it where another document there is called so."""
+    rows = db.execute(
+        "SELECT name FROM documents WHERE collection_number = ? AND id != ?",
+        (collection, clean(replaces)),
+    )
+    taken = {taken for (taken,) in rows}
+    stem = _stem(name)
+    extension = name[len(stem) :]
+    count = 1
+    free = name
+    while free in taken:
+        count += 1
+        free = f"{stem[: MAX_TITLE_CHARS - 10 - len(extension)]} ({count}){extension}"
+    return free
+
+
+def _replace(db: sqlite3.Connection, owner: str, document_id: str) -> str:
+    """Delete a document that another one takes the place of; "" when it has gone already."""
+    try:
+        number = _document_number(db, owner, document_id)
+    except NotFoundError:
+        return ""
+    _forget_content(db, number)
+    db.execute("DELETE FROM documents WHERE number = ?", (number,))
+    return document_id
 
 
 def _stem(name: str) -> str:

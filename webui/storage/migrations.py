@@ -189,4 +189,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX vectors_by_chunk ON vectors (chunk_number)",
     ),
+    (
+        # The document that goes when this one is ready; "" for none.
+        "ALTER TABLE documents ADD COLUMN replaces TEXT NOT NULL DEFAULT ''",
+        # Whether the text is character recognition's.
+        "ALTER TABLE pages ADD COLUMN is_recognised INTEGER NOT NULL DEFAULT 0",
+    ),
 )
