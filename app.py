@@ -31,7 +31,7 @@ from webui.errors import AppError
 from webui.storage import Storage
 from webui.strings import Language, text
 from webui.tasks.chat import Chat
-from webui.tasks.formats import FAMILIES, Formats
+from webui.tasks.formats import DATABASE, FAMILIES, Formats
 from webui.tasks.summarize.desk import SummaryDesk
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def _serve(settings: Settings) -> int:
     from webui.application import Application
 
     catalog = Catalog(settings.models_dir, PROJECT_DIR / "models" / "builtin")
-    storage = Storage(settings.data_dir / "kajogaki.db")
+    storage = Storage(settings.data_dir / DATABASE)
     storage.mark_interrupted()
     engines = EnginePool(catalog, settings, OptionsMemory(storage).of)
     application = Application(

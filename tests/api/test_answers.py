@@ -9,6 +9,7 @@ import openai
 import pytest
 
 from tests.api.servers import Server
+from webui.storage import Storage
 
 QUESTION: list[Any] = [{"role": "user", "content": "こんにちは"}]
 
@@ -271,3 +272,23 @@ def test_special_tokens_that_a_model_writes_never_reach_the_client(server: Serve
                 else made.choices[0].message.content
             )
             assert not any(mark in text for mark in ("<|", "|>", "<s>", "</s>", "<unk>", "\ufffd"))
+
+
+def test_the_format_chosen_on_the_page_counts_here_too(server: Server) -> None:
+    client = server.client()
+    storage = Storage(server.folder / "data" / "kajogaki.db")
+
+    def num_prompt_tokens() -> int:
+        answer = client.chat.completions.create(model="standin", messages=QUESTION, max_tokens=1)
+        assert answer.usage
+        return answer.usage.prompt_tokens
+
+    try:
+        own = num_prompt_tokens()
+        storage.set_setting("local", "family:standin", "vicuna")  # with a long default system text
+        assert num_prompt_tokens() > own + 20
+        storage.set_setting("local", "family:standin", "")
+        assert num_prompt_tokens() == own
+    finally:
+        storage.set_setting("local", "family:standin", "")
+        storage.close()

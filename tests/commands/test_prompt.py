@@ -62,7 +62,7 @@ def test_legacy_vectors(ask: Ask, vector: str, family: str) -> None:
         messages = [USER1]
     answer = ask(messages, "--family", family)
     assert answer["family"] == family and answer["token_ids"] is None
-    assert answer["text"] == LEGACY[vector]["prompt"]
+    assert DATE.sub("", answer["text"]) == DATE.sub("", LEGACY[vector]["prompt"])
     assert set(answer["stops"]) == set(FAMILIES[family].format.stops)
 
 

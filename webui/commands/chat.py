@@ -15,6 +15,7 @@ from webui.engine.pool import EnginePool
 from webui.errors import AppError
 from webui.strings import Language, text
 from webui.tasks.complete import Ask, Completions, Piece, Started
+from webui.tasks.formats import Formats, kept_formats
 
 AddSettings = Callable[[argparse.ArgumentParser], None]
 END_WORDS = ("/exit", "/quit", "/bye")
@@ -43,8 +44,8 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
         question = "\n\n".join(part for part in (question, sys.stdin.read().strip()) if part)
         if not question:
             raise AppError("commands.nothing_asked")
-    with asyncio.Runner() as runner:
-        terminal = _Terminal(settings, options)
+    with asyncio.Runner() as runner, kept_formats(settings.data_dir) as formats:
+        terminal = _Terminal(settings, options, formats)
         try:
             if question:
                 runner.run(terminal.answer(question))
@@ -73,10 +74,10 @@ def _talk(runner: asyncio.Runner, terminal: "_Terminal", language: Language) -> 
 class _Terminal:
     """One conversation and where it is printed."""
 
-    def __init__(self, settings: Settings, options: argparse.Namespace) -> None:
+    def __init__(self, settings: Settings, options: argparse.Namespace, formats: Formats) -> None:
         catalog = Catalog(settings.models_dir, PROJECT_DIR / "models" / "builtin")
         self.pool = EnginePool(catalog, settings)
-        self._completions = Completions(self.pool)
+        self._completions = Completions(self.pool, formats)
         self._as_json = bool(options.json)
         self._messages: list[dict[str, str]] = []
         if options.system:

@@ -15,9 +15,8 @@ from webui.config import PROJECT_DIR, Settings
 from webui.engine.tokenizer import Tokenizer
 from webui.errors import AppError
 from webui.prompts import BosRule, Choice, ModelFacts, RenderedPrompt, choose_family
-from webui.storage import Storage
 from webui.strings import Language, text
-from webui.tasks.formats import FAMILIES, LOCAL_USER, Formats, facts_of
+from webui.tasks.formats import FAMILIES, LOCAL_USER, Formats, facts_of, kept_formats
 from webui.tasks.inspection import Level, diagnose
 
 AddSettings = Callable[[argparse.ArgumentParser], None]
@@ -86,21 +85,12 @@ def _choice(
     settings: Settings, family: str, spec: ModelSpec | None, tokenizer: Tokenizer | None
 ) -> Choice:
     """The family that was named, else the one this model gets on the page."""
-    formats = Formats(None, settings.data_dir / FAMILIES)
-    if spec is None or tokenizer is None:
-        return choose_family(formats.families(LOCAL_USER), ModelFacts(), user=family)
-    if family:
-        facts = facts_of(spec, tokenizer)
-        return choose_family(formats.families(LOCAL_USER), facts, user=family)
-    database = settings.data_dir / "kajogaki.db"
-    if not database.exists():
-        return formats.choice(spec, tokenizer)
-    storage = Storage(database)
-    try:
-        chosen = Formats(storage, settings.data_dir / FAMILIES)
-        return chosen.choice(spec, tokenizer, LOCAL_USER)
-    finally:
-        storage.close()
+    if family or spec is None or tokenizer is None:
+        facts = facts_of(spec, tokenizer) if spec and tokenizer else ModelFacts()
+        families = Formats(None, settings.data_dir / FAMILIES).families(LOCAL_USER)
+        return choose_family(families, facts, user=family)
+    with kept_formats(settings.data_dir) as formats:
+        return formats.choice(spec, tokenizer, LOCAL_USER)
 
 
 def _answer(

@@ -81,9 +81,9 @@ class _Prompt:
 
 
 class Completions:
-    def __init__(self, pool: EnginePool) -> None:
+    def __init__(self, pool: EnginePool, formats: Formats | None = None) -> None:
         self._pool = pool
-        self._formats = Formats()
+        self._formats = formats or Formats()
 
     async def run(self, ask: Ask) -> AsyncGenerator[Event, None]:
         """Started, then Pieces of all answers as they come.
@@ -131,7 +131,7 @@ class Completions:
         return prompts
 
     def _chat_prompt(self, tokenizer: Tokenizer, spec: ModelSpec, ask: Ask) -> _Prompt:
-        chat = self._formats.choice(spec, tokenizer).format
+        chat = self._formats.choice(spec, tokenizer, ask.owner).format
         is_shaped = bool(ask.sampling.get("grammar"))  # from its first character on: no thinking
         thinking = False if is_shaped and chat.thinking_switch else ask.thinking
         rendered = chat.render(ask.messages, thinking=thinking)

@@ -39,7 +39,7 @@ def create_v1(application: Application) -> FastAPI:
     add_error_handlers(app)
     engines = application.engines
     budget = TokenBudget(application.settings.tokens_per_minute)
-    answering = Answering(Completions(engines), budget)
+    answering = Answering(Completions(engines, application.chat.formats), budget)
 
     @app.post("/chat/completions", responses=ERRORS)
     async def chat_completions(request: Request, body: ChatRequest) -> Response:
