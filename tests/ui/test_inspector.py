@@ -86,7 +86,7 @@ def test_what_the_format_reads_is_set_in_the_panel(open_page: OpenPage, site: Si
     try:
         page = open_page(f"/?chat={chat}")
         page.get_by_role("button", name="生成の設定").click()
-        slider = page.get_by_role("slider", name="humor")
+        slider = page.get_by_role("slider", name="ユーモア")
         slider.fill("3")
         page.wait_for_timeout(800)
         assert site.storage.conversation(OWNER, chat).sampling["variables"]["humor"] == 3

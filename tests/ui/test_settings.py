@@ -70,6 +70,51 @@ def test_settings_made_before_the_first_message_count(page: Page, site: Site) ->
     assert site.storage.conversation(OWNER, conversation_of(page)).sampling == {"max_tokens": 32}
 
 
+def test_how_to_answer_is_set_before_the_first_message(open_page: OpenPage, site: Site) -> None:
+    site.storage.set_setting(OWNER, "family:standin", "gpt-oss")
+    try:
+        page = open_page()
+        page.get_by_role("button", name="生成の設定").click()
+        page.get_by_role("combobox", name="考える量").select_option("high")
+        page.get_by_role("combobox", name="考えてから答える").select_option("off")
+        page.locator("#system-prompt textarea").fill("短く。")
+        page.get_by_role("button", name="プロンプトを見る").click()
+        prompt = page.locator("#inspector .prompt-text")
+        expect(prompt).to_contain_text("Reasoning: high")
+        expect(prompt).to_contain_text("短く。")
+        expect(prompt).to_contain_text("<|channel|>final<|message|>")  # not thinking
+        send(page, "はい")
+        wait_for_answer(page)
+        made = site.storage.conversation(OWNER, conversation_of(page))
+        assert made.sampling["variables"] == {"reasoning_effort": "high"}
+        assert made.sampling["thinking"] is False and made.system_prompt == "短く。"
+    finally:
+        site.storage.set_setting(OWNER, "family:standin", "")
+
+
+def test_the_panel_shows_what_the_makers_recommend(open_page: OpenPage, site: Site) -> None:
+    """It showed the engine's defaults, and setting one of those changed nothing."""
+    chat = site.conversation("設定", "はい")
+    page = open_page(f"/?chat={chat}")
+    page.get_by_role("button", name="生成の設定").click()
+    temperature = page.locator("#knob-temperature input[type=number]")
+    expect(temperature).to_have_value("0.7")
+    page.get_by_role("button", name="プロンプトを見る").click()
+    try:
+        page.get_by_role("combobox", name="形式").select_option("gemma3")
+        expect(page.locator("#inspector .prompt-text")).to_contain_text("<start_of_turn>")
+        page.get_by_role("button", name="生成の設定").click()
+        expect(temperature).to_have_value("1")
+        temperature.fill("0.7")
+        temperature.press("Tab")
+        page.wait_for_timeout(500)
+        assert site.storage.conversation(OWNER, chat).sampling == {"temperature": 0.7}
+        page.reload()
+        expect(temperature).to_have_value("0.7")
+    finally:
+        site.storage.set_setting(OWNER, "family:standin", "")
+
+
 def test_what_goes_wrong_is_told_in_one_sentence(open_page: OpenPage, site: Site) -> None:
     page = open_page()
     page.get_by_role("button", name="生成の設定").click()

@@ -10,6 +10,7 @@ from webui.strings import Language
 from webui.tasks.chat import ReplyState, ReplyUpdate
 from webui.tasks.context import ContextUsage
 from webui.ui.boot import with_boot
+from webui.ui.conversation import BadRequestError, manner_of
 from webui.ui.conversation_list import date_label
 from webui.ui.language import language_of, page_strings
 from webui.ui.message_view import (
@@ -20,7 +21,7 @@ from webui.ui.message_view import (
     status_line,
     usage_view,
 )
-from webui.ui.sampling_values import from_panel, panel_values
+from webui.ui.sampling_values import from_panel, panel_values, rebased
 
 JA, EN = Language.JA, Language.EN
 TODAY = date(2026, 11, 21)
@@ -160,6 +161,34 @@ def test_the_panel_keeps_only_what_differs_from_the_defaults() -> None:
     assert from_panel(panel_values("短く", {})) == ("短く", {})
     values = panel_values("", {"temperature": 0.3, "seed": 7, "top_k": 0})
     assert from_panel(values) == ("", {"temperature": 0.3, "seed": 7, "top_k": 0})
+
+
+def test_the_panel_shows_recommended_values_and_keeps_what_differs_from_them() -> None:
+    recommended = {"temperature": 1.0, "presence_penalty": 2.0}
+    values = panel_values("", {"top_k": 5}, recommended)
+    assert from_panel(values, recommended) == ("", {"top_k": 5})
+    assert from_panel(values)[1] == {"top_k": 5, "temperature": 1.0}
+    assert rebased(values, recommended, {})[1:4] == panel_values("", {"top_k": 5})[1:4]
+
+
+@pytest.mark.parametrize(
+    ("data", "manner"),
+    [
+        ({}, {}),
+        ({"manner": None}, {}),
+        ({"manner": {"thinking": None, "variables": {}}}, {}),
+        ({"manner": {"thinking": False}}, {"thinking": False}),
+        ({"manner": {"thinking": "yes", "variables": {"a": 1}}}, {"variables": {"a": 1}}),
+    ],
+)
+def test_how_to_answer_comes_from_the_browser(data: object, manner: object) -> None:
+    assert manner_of(data) == manner
+
+
+@pytest.mark.parametrize("variables", [[], "x", {"a": []}, {"a": "x" * 101}, {"x" * 101: 1}])
+def test_variables_that_no_page_sends_are_refused(variables: object) -> None:
+    with pytest.raises(BadRequestError):
+        manner_of({"manner": {"variables": variables}})
 
 
 def test_our_head_comes_before_everything_of_gradios() -> None:

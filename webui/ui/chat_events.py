@@ -10,7 +10,7 @@ import functools
 import inspect
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 import gradio as gr
@@ -24,6 +24,7 @@ from webui.ui.conversation_list import PAGE_SIZE, list_view
 from webui.ui.language import language_of
 from webui.ui.message_view import NUM_TURNS_SHOWN, ended
 from webui.ui.replies import Replies
+from webui.ui.subject import recommended
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,9 @@ class ChatEvents:
             if asked.is_empty:
                 yield gr.skip(), gr.skip(), gr.skip()
                 return
-            new = NewConversation(*sampling_values.from_panel(panel))
+            new = NewConversation()
+            if not conversation_id:
+                new = await asyncio.to_thread(self._new_conversation, owner, asked, panel)
             steps = conversation.run(self._application, self._replies, owner, asked, new, language)
             async with contextlib.aclosing(steps):
                 async for transcript, live in steps:
@@ -128,17 +131,22 @@ class ChatEvents:
         message_id = self._editable(owner, text_of(event._data, "message"))
         return await conversation.delete_message(self._application, owner, message_id, language)
 
-    def on_model(self, event: gr.EventData, request: gr.Request) -> Any:
+    def on_model(self, event: gr.EventData, request: gr.Request, *panel: Any) -> tuple[Any, ...]:
+        """(header, *panel values): another model's makers recommend other values."""
         owner, language = _reader(request)
         wanted = text_of(event._data, "conversation")
+        before = recommended(self._application, owner, wanted)
         header_view.choose_model(self._application, owner, wanted, text_of(event._data, "model"))
-        return header_view.header_view(self._application, owner, wanted, language)
+        after = recommended(self._application, owner, wanted)
+        header = header_view.header_view(self._application, owner, wanted, language)
+        return header, *sampling_values.rebased(panel, before, after)
 
     def on_settings(self, request: gr.Request, conversation_id: object, *panel: Any) -> None:
         """A knob moved: keep it with the conversation. A new one takes the panel when it begins."""
         owner, language = _reader(request)
-        system_prompt, sampling = sampling_values.from_panel(panel)
         wanted = text_of({"conversation": conversation_id}, "conversation")
+        base = self._recommended(owner, conversation_id)
+        system_prompt, sampling = sampling_values.from_panel(panel, base)
         if wanted:
             kept = self._application.storage.conversation(owner, wanted).sampling
             manner: dict[str, Any] = {
@@ -153,17 +161,21 @@ class ChatEvents:
     ) -> list[Any]:
         owner, language = _reader(request)
         wanted = text_of({"preset": preset_id or ""}, "preset")
-        values = sampling_values.preset_values(self._application, owner, wanted)
+        base = self._recommended(owner, conversation_id)
+        values = sampling_values.preset_values(self._application, owner, wanted, base)
         if values is None:
             return [gr.skip() for _ in sampling_values.panel_values("", {})]
         self.on_settings(request, conversation_id, *values)
         return values
 
-    def on_save_preset(self, request: gr.Request, name: object, *panel: Any) -> tuple[Any, ...]:
+    def on_save_preset(
+        self, request: gr.Request, conversation_id: object, name: object, *panel: Any
+    ) -> tuple[Any, ...]:
         """(preset chooser, name box) afterwards."""
         owner, language = _reader(request)
         wanted = text_of({"name": name or ""}, "name")
-        saved = sampling_values.save_preset(self._application, owner, wanted, panel)
+        base = self._recommended(owner, conversation_id)
+        saved = sampling_values.save_preset(self._application, owner, wanted, panel, base)
         return self._presets(owner, saved, language), ""
 
     def on_delete_preset(self, request: gr.Request, preset_id: object) -> Any:
@@ -177,19 +189,32 @@ class ChatEvents:
     ) -> tuple[Any, ...]:
         """(transcript, header, preset chooser, *panel values)"""
         application = self._application
-        view = conversation.blank()
-        values = sampling_values.panel_values("", {})
+        view, kept = conversation.blank(), NewConversation()
         if wanted:
             try:
                 found = application.storage.conversation(owner, wanted)
                 view = await conversation.transcript(
                     application, owner, wanted, language, num_turns=num_turns
                 )
-                values = sampling_values.panel_values(found.system_prompt, found.sampling)
+                kept = NewConversation(found.system_prompt, found.sampling)
             except AppError as error:
                 view = conversation.blank(error.message(language))
-        header = header_view.header_view(application, owner, view["conversation"], language)
+        shown = view["conversation"]
+        base = await asyncio.to_thread(recommended, application, owner, shown)
+        values = sampling_values.panel_values(kept.system_prompt, kept.sampling, base)
+        header = header_view.header_view(application, owner, shown, language)
         return view, header, self._presets(owner, None, language), *values
+
+    def _new_conversation(
+        self, owner: str, asked: RunRequest, panel: tuple[Any, ...]
+    ) -> NewConversation:
+        base = recommended(self._application, owner, "")
+        system_prompt, sampling = sampling_values.from_panel(panel, base)
+        return NewConversation(system_prompt, {**sampling, **asked.manner})
+
+    def _recommended(self, owner: str, conversation_id: object) -> Mapping[str, float]:
+        wanted = text_of({"conversation": conversation_id}, "conversation")
+        return recommended(self._application, owner, wanted)
 
     def _editable(self, owner: str, message_id: str) -> str:
         """`message_id`, if its conversation is not being answered just now."""

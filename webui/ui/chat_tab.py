@@ -113,7 +113,14 @@ def wire_chat(demo: gr.Blocks, tab: ChatTab, panel: SettingsPanel, events: ChatE
     _wire(tab, bridge.version, events.on_version, [tab.transcript])
     _wire(tab, bridge.undo_turn, events.on_undo, [tab.transcript])
     _wire(tab, bridge.delete_message, events.on_delete_message, [tab.transcript])
-    _wire(tab, bridge.model, events.on_model, [tab.header])
+    _wire(
+        tab,
+        bridge.model,
+        events.on_model,
+        [tab.header, *panel.values],
+        {**AT_ONCE, "preprocess": False},
+        inputs=panel.values,
+    )
     _wire_panel(tab, panel, events)
 
 
@@ -140,8 +147,8 @@ def _wire_panel(tab: ChatTab, panel: SettingsPanel, events: ChatEvents) -> None:
         partial(gr.on, [panel.save_preset.click, panel.preset_name.submit]),
         events.on_save_preset,
         [panel.preset, panel.preset_name],
-        RAW,
-        inputs=[panel.preset_name, *panel.values],
+        of_conversation,
+        inputs=[tab.conversation_id, panel.preset_name, *panel.values],
     )
     _wire(
         tab,

@@ -30,6 +30,8 @@ from webui.ui.replies import Replies
 
 MAX_TURNS_SHOWN = 10_000
 MODEL_SETTING = "model_id"
+MAX_VARIABLES = 32
+MAX_VARIABLE_CHARS = 100
 
 
 class BadRequestError(AppError):
@@ -66,14 +68,16 @@ class RunRequest:
     message: str = ""
     text: str = ""
     nonce: str = ""
+    manner: Mapping[str, Any] = field(default_factory=dict)  # of a conversation that begins
 
     @classmethod
     def parse(cls, data: object) -> "RunRequest":
         """From a client's event. Raises BadRequestError."""
-        fields = {name: text_of(data, name) for name in cls.__slots__}
+        names = ("action", "conversation", "message", "text", "nonce")
+        fields = {name: text_of(data, name) for name in names}
         if fields["action"] not in ("send", "edit", "retry"):
             raise BadRequestError("ui.bad_request")
-        return cls(**fields)
+        return cls(**fields, manner=manner_of(data))
 
     @property
     def is_empty(self) -> bool:
@@ -94,6 +98,25 @@ def number_of(data: object, name: str, default: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise BadRequestError("ui.bad_request")
     return value
+
+
+def manner_of(data: object) -> dict[str, Any]:
+    """How the model is to answer, of a client's event: think or not, the format's variables.
+
+    Whether a format takes these values is checked when it is used. Raises BadRequestError.
+    """
+    given = data.get("manner") if isinstance(data, dict) else None
+    thinking = given.get("thinking") if isinstance(given, dict) else None
+    variables = given.get("variables") if isinstance(given, dict) else None
+    if not isinstance(variables, dict | None) or len(variables or ()) > MAX_VARIABLES:
+        raise BadRequestError("ui.bad_request")
+    for name, value in (variables or {}).items():
+        if len(name) > MAX_VARIABLE_CHARS or not isinstance(value, str | int):
+            raise BadRequestError("ui.bad_request")
+        if isinstance(value, str) and len(value) > MAX_VARIABLE_CHARS:
+            raise BadRequestError("ui.bad_request")
+    manner: dict[str, Any] = {"variables": variables} if variables else {}
+    return manner | ({"thinking": thinking} if isinstance(thinking, bool) else {})
 
 
 async def transcript(

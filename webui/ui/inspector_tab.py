@@ -14,8 +14,13 @@ from webui.strings import Language
 from webui.ui import inspector_view as view
 from webui.ui.chat_events import telling
 from webui.ui.chat_tab import AT_ONCE, ChatTab, drawn_by
-from webui.ui.conversation import text_of
+from webui.ui.conversation import NewConversation, manner_of, text_of
 from webui.ui.language import language_of
+from webui.ui.sampling_values import rebased
+from webui.ui.settings_panel import SettingsPanel
+from webui.ui.subject import recommended, subject_of
+
+CHANGES = ("choose", "save", "remove")  # of the format
 
 
 def build_inspector() -> tuple[gr.HTML, gr.HTML]:
@@ -31,9 +36,12 @@ def build_inspector() -> tuple[gr.HTML, gr.HTML]:
     return pane, bridge
 
 
-def wire_inspector(tab: ChatTab, pane: gr.HTML, bridge: gr.HTML, application: Application) -> None:
-    told = telling(InspectorEvents(application).on_inspect, 1)
-    bridge.inspect(told, None, [pane, tab.problem], **AT_ONCE)
+def wire_inspector(
+    tab: ChatTab, panel: SettingsPanel, pane: gr.HTML, bridge: gr.HTML, application: Application
+) -> None:
+    told = telling(InspectorEvents(application).on_inspect, 1 + len(panel.values))
+    outputs = [pane, *panel.values, tab.problem]
+    bridge.inspect(told, panel.values, outputs, preprocess=False, **AT_ONCE)
 
 
 class InspectorEvents:
@@ -41,14 +49,30 @@ class InspectorEvents:
         self._application = application
         self._turn = asyncio.Lock()  # what is shown must not overtake what was chosen
 
-    async def on_inspect(self, event: gr.EventData, request: gr.Request) -> Any:
-        """Do `action`, then answer with what there is to see. Raises AppError."""
+    async def on_inspect(
+        self, event: gr.EventData, request: gr.Request, *panel: Any
+    ) -> tuple[Any, ...]:
+        """Do `action`, then answer with what there is to see. Raises AppError.
+
+        Another format brings other recommended values, so the panel's follow.
+        """
         data = event._data if isinstance(event._data, dict) else {}
         owner, language = request.username or LOCAL_USER, language_of(request.cookies)
+        wanted = text_of(data, "conversation")
+        new = NewConversation(text_of({"text": panel[0] or ""}, "text"), manner_of(data))
+        is_change = text_of(data, "action") in CHANGES
+        values: list[Any] = [gr.skip() for _ in panel]
         async with self._turn:
-            return await asyncio.to_thread(self._answer, owner, data, language)
+            before = await asyncio.to_thread(recommended, self._application, owner, wanted)
+            answer = await asyncio.to_thread(self._answer, owner, data, new, language)
+            if is_change:
+                after = await asyncio.to_thread(recommended, self._application, owner, wanted)
+                values = rebased(panel, before, after)
+        return answer, *values
 
-    def _answer(self, owner: str, data: dict[str, Any], language: Language) -> dict[str, Any]:
+    def _answer(
+        self, owner: str, data: dict[str, Any], new: NewConversation, language: Language
+    ) -> dict[str, Any]:
         action, wanted = text_of(data, "action"), text_of(data, "conversation")
         source = text_of(data, "source")
         answer: dict[str, Any] = {
@@ -59,7 +83,7 @@ class InspectorEvents:
         }
         is_open = data.get("open") is True
         try:
-            subject = view.subject_of(self._application, owner, wanted)
+            subject = subject_of(self._application, owner, wanted, new)
             answer["offer"] = view.offer_view(subject, language)
         except AppError:
             if is_open or action != "show":
@@ -73,8 +97,8 @@ class InspectorEvents:
             case "remove":
                 view.remove_own(subject)
             case "manner":
-                view.keep_manner(subject, data.get("thinking"), data.get("variables"))
-                subject = view.subject_of(self._application, owner, wanted)
+                view.keep_manner(subject, manner_of(data))
+                subject = subject_of(self._application, owner, wanted, new)
         answer["offer"] = view.offer_view(subject, language)
         if is_open:
             edited = source if action == "preview" else ""

@@ -5,19 +5,13 @@ the browser shows as text.
 """
 
 import difflib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from webui.application import Application
-from webui.catalog import ModelSpec
-from webui.engine.tokenizer import Tokenizer
 from webui.errors import AppError
 from webui.prompts import (
     ChatTemplate,
-    Choice,
     FamilyError,
     PromptFormat,
     RenderedPrompt,
@@ -27,13 +21,13 @@ from webui.prompts import (
     remove_family,
     save_family,
 )
-from webui.storage import Conversation, Message, Role
+from webui.storage import Message, Role
 from webui.strings import Language, table, text
 from webui.tasks.context import fit_history
 from webui.tasks.formats import facts_of, known_variables
 from webui.tasks.inspection import Inspection, Kind, inspect
 from webui.tasks.sampling import sampling_of
-from webui.ui.conversation import MODEL_SETTING
+from webui.ui.subject import Subject
 
 PAGE = "inspector.page_"
 MAX_DIFFERENCE_CHARS = 40_000  # of both texts together; the comparison's time grows with them
@@ -43,48 +37,6 @@ NO_OFFER: dict[str, Any] = {
     "thinking": None,
     "variables": [],
 }
-DEFAULT_N_CTX = 8192  # where the model is not loaded yet
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What is looked at: a conversation (None = a new one) and the model that answers in it."""
-
-    application: Application
-    owner: str
-    conversation: Conversation | None
-    spec: ModelSpec
-    tokenizer: Tokenizer
-    n_ctx: int
-
-    @property
-    def choice(self) -> Choice:
-        return self.application.chat.formats.choice(self.spec, self.tokenizer, self.owner)
-
-
-@lru_cache(maxsize=4)
-def _vocabulary(path: Path, mtime_ns: int) -> Tokenizer:
-    return Tokenizer(path)
-
-
-def subject_of(application: Application, owner: str, conversation_id: str) -> Subject:
-    """Raises NotFoundError, and what keeps the model's vocabulary from being read."""
-    conversation = None
-    wanted = application.storage.setting(owner, MODEL_SETTING)
-    if conversation_id:
-        conversation = application.storage.conversation(owner, conversation_id)
-        wanted = conversation.model_id
-    spec = application.engines.spec(wanted)
-    if spec.error:
-        raise spec.error
-    if spec.remote:
-        raise AppError("inspector.remote", name=spec.name)
-    engine = application.engines.loaded(spec.id)
-    if engine and engine.ready and engine.tokenizer:
-        return Subject(application, owner, conversation, spec, engine.tokenizer, engine.ready.n_ctx)
-    tokenizer = _vocabulary(spec.path, spec.path.stat().st_mtime_ns)
-    n_ctx = min(spec.n_ctx_train or DEFAULT_N_CTX, DEFAULT_N_CTX)
-    return Subject(application, owner, conversation, spec, tokenizer, n_ctx)
 
 
 def inspector_view(subject: Subject, language: Language, source: str = "") -> dict[str, Any]:
@@ -127,38 +79,40 @@ def offer_view(subject: Subject, language: Language) -> dict[str, Any]:
     """What the reader can set for this model, and what to know about its format."""
     choice = subject.choice
     form = choice.format
-    sampling = subject.conversation.sampling if subject.conversation else {}
-    values = known_variables(form, sampling.get("variables"))
+    values = known_variables(form, subject.settings.get("variables"))
     return {
         "warning": choice.warning.message(language) if choice.warning else "",
         "can_switch": form.can_think and bool(form.thinking_switch),
-        "thinking": sampling.get("thinking"),
+        "thinking": subject.settings.get("thinking"),
         "variables": [
             {
                 "name": one.name,
+                "label": _label(f"variable_{one.name}", one.name, language),
                 "value": values.get(one.name, one.default),
                 "low": one.low,
                 "high": one.high,
-                "choices": list(one.choices),
+                "choices": [
+                    [choice, _label(f"choice_{choice.lower()}", choice, language)]
+                    for choice in one.choices
+                ],
             }
             for one in form.variables
         ],
     }
 
 
-def keep_manner(subject: Subject, thinking: object, variables: object) -> None:
+def keep_manner(subject: Subject, manner: Mapping[str, Any]) -> None:
     """Keep how the model is to answer with the conversation. Raises VariableError."""
     if subject.conversation is None:
-        raise AppError("inspector.begin_first")
+        return  # the browser keeps it until the conversation begins
     form = subject.choice.format
     known = {variable.name: variable for variable in form.variables}
-    given = known_variables(form, variables)
+    given = known_variables(form, manner.get("variables"))
     checked = {name: known[name].check(value) for name, value in given.items()}
-    sampling = dict(subject.conversation.sampling)
-    for name, value in (("thinking", thinking), ("variables", checked)):
-        sampling.pop(name, None)
-        if value is True or value is False or (name == "variables" and value):
-            sampling[name] = value
+    kept = subject.conversation.sampling.items()
+    sampling = {name: value for name, value in kept if name not in ("thinking", "variables")}
+    sampling |= {"thinking": manner["thinking"]} if "thinking" in manner else {}
+    sampling |= {"variables": checked} if checked else {}
     subject.application.storage.update_conversation(
         subject.owner, subject.conversation.id, sampling=sampling
     )
@@ -188,6 +142,12 @@ def choose(subject: Subject, family: str) -> None:
     if family and family not in formats.families(subject.owner):
         raise AppError("prompts.unknown_family", name=family[:60])
     formats.choose(subject.owner, subject.spec.id, family)
+
+
+def _label(key: str, name: str, language: Language) -> str:
+    """What people call a value of a built-in family; a family of one's own has only names."""
+    full = f"inspector.{key}"
+    return text(full, language) if full in table() else name
 
 
 def page_strings_of(language: Language) -> dict[str, str]:
@@ -224,18 +184,19 @@ def _prompt_of(
     subject: Subject, form: PromptFormat, language: Language
 ) -> tuple[RenderedPrompt, int]:
     """(prompt, turns that did not fit) as the chat makes it."""
-    path, conversation = _path(subject), subject.conversation
-    if conversation is None or not path:
-        example = {"role": "user", "content": text("inspector.example", language)}
-        return form.render([example]), 0
-    settings = conversation.sampling
+    path, settings = _path(subject), subject.settings
     thinking = settings.get("thinking")
     variables = known_variables(form, settings.get("variables"))
+    if not path:
+        messages = [{"role": "user", "content": text("inspector.example", language)}]
+        if subject.system_prompt.strip():
+            messages.insert(0, {"role": "system", "content": subject.system_prompt})
+        return form.render(messages, thinking=thinking, variables=variables), 0
     fitted = fit_history(
         subject.tokenizer,
         lambda messages: form.render(messages, thinking=thinking, variables=variables),
         subject.n_ctx,
-        conversation.system_prompt,
+        subject.system_prompt,
         path,
         sampling_of({**form.sampling, **settings}),
     )
@@ -244,14 +205,17 @@ def _prompt_of(
 
 def _contents(subject: Subject, language: Language) -> list[tuple[str, str]]:
     """(name of the part, text) of each message, in the prompt's order."""
-    system = subject.conversation.system_prompt if subject.conversation else ""
+    system = subject.system_prompt.strip() and subject.system_prompt
     contents = [(text("inspector.part_system", language), system)] if system else []
     number = 0
     for message in _path(subject):
         number += message.role is Role.USER
         key = "inspector.part_user" if message.role is Role.USER else "inspector.part_answer"
         contents.append((text(key, language, number=number), message.content))
-    return contents or [(text("inspector.part_user", language, number=1), "")]
+    if not number:
+        example = text("inspector.example", language)
+        contents.append((text("inspector.part_user", language, number=1), example))
+    return contents
 
 
 def _pieces(seen: Inspection, contents: Sequence[tuple[str, str]]) -> Iterator[list[Any]]:

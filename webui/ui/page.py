@@ -43,7 +43,7 @@ def build_page(application: Application) -> tuple[gr.Blocks, gr.I18n]:
         wire_chat(demo, tab, panel, ChatEvents(application))
         wire_models(tab, *models, application)
         wire_summarize(tab, *summary, application)
-        wire_inspector(tab, *inspector, application)
+        wire_inspector(tab, panel, *inspector, application)
     return demo, label
 
 

@@ -52,16 +52,25 @@ KNOBS = (
 )
 WHOLE_NUMBERS = ("top_k", "max_tokens", "seed")
 DEFAULTS = SamplingParams()
+NOTHING: Mapping[str, float] = {}
 
 
-def panel_values(system_prompt: str, sampling: Mapping[str, Any]) -> list[Any]:
-    """[system prompt, one value per knob, seed] for the panel's components."""
-    chosen = [sampling.get(knob.name, getattr(DEFAULTS, knob.name)) for knob in KNOBS]
-    return [system_prompt, *chosen, sampling.get("seed")]
+def panel_values(
+    system_prompt: str, sampling: Mapping[str, Any], recommended: Mapping[str, float] = NOTHING
+) -> list[Any]:
+    """[system prompt, one value per knob, seed] for the panel's components.
+
+    What `sampling` does not set is as the model's makers recommend it, else as the engine has it.
+    """
+    chosen = {**recommended, **sampling}
+    knobs = [chosen.get(knob.name, getattr(DEFAULTS, knob.name)) for knob in KNOBS]
+    return [system_prompt, *knobs, sampling.get("seed")]
 
 
-def from_panel(values: Sequence[Any]) -> tuple[str, dict[str, Any]]:
-    """The system prompt and the overrides of SamplingParams.
+def from_panel(
+    values: Sequence[Any], recommended: Mapping[str, float] = NOTHING
+) -> tuple[str, dict[str, Any]]:
+    """The system prompt, and what differs from what counts where nothing is set.
 
     Raises SamplingError or SamplingValueError.
     """
@@ -74,9 +83,18 @@ def from_panel(values: Sequence[Any]) -> tuple[str, dict[str, Any]]:
     }
     sampling_of(sampling)  # its check
     overrides = {
-        name: value for name, value in sampling.items() if value != getattr(DEFAULTS, name)
+        name: value
+        for name, value in sampling.items()
+        if value != recommended.get(name, getattr(DEFAULTS, name))
     }
     return _system_prompt(system_prompt), overrides
+
+
+def rebased(
+    values: Sequence[Any], before: Mapping[str, float], after: Mapping[str, float]
+) -> list[Any]:
+    """The panel's values when other ones are recommended from now on. Raises as from_panel."""
+    return panel_values(*from_panel(values, before), after)
 
 
 def preset_choices(
@@ -87,7 +105,9 @@ def preset_choices(
     return builtin + [(name, SAVED + name) for name in application.storage.presets(owner)]
 
 
-def preset_values(application: Application, owner: str, preset_id: str) -> list[Any] | None:
+def preset_values(
+    application: Application, owner: str, preset_id: str, recommended: Mapping[str, float]
+) -> list[Any] | None:
     """The panel's values for a preset; None for an unknown one."""
     if preset_id.startswith(BUILTIN):
         values = BUILTIN_PRESETS.get(preset_id.removeprefix(BUILTIN))
@@ -95,15 +115,21 @@ def preset_values(application: Application, owner: str, preset_id: str) -> list[
         values = application.storage.presets(owner).get(preset_id.removeprefix(SAVED))
     if values is None:
         return None
-    return panel_values(str(values.get(SYSTEM_PROMPT, "")), values)
+    return panel_values(str(values.get(SYSTEM_PROMPT, "")), values, recommended)
 
 
-def save_preset(application: Application, owner: str, name: str, values: Sequence[Any]) -> str:
+def save_preset(
+    application: Application,
+    owner: str,
+    name: str,
+    values: Sequence[Any],
+    recommended: Mapping[str, float],
+) -> str:
     """Keep the panel's values under `name`; the preset's id. Raises PresetError."""
     name = " ".join(name.split())
     if not name or len(name) > MAX_PRESET_NAME_CHARS:
         raise PresetError("ui.preset_name_needed", limit=MAX_PRESET_NAME_CHARS)
-    system_prompt, sampling = from_panel(values)
+    system_prompt, sampling = from_panel(values, recommended)
     application.storage.save_preset(owner, name, {SYSTEM_PROMPT: system_prompt, **sampling})
     return SAVED + name
 

@@ -77,7 +77,7 @@ class Composer {
     this.#pending = { nonce, text: request.action === "send" ? request.text : "" };
     setTimeout(() => this.#giveUp(nonce), GIVE_UP_MS);
     this.#draw();
-    send("run", { conversation: state.conversation, ...request, nonce });
+    send("run", { conversation: state.conversation, manner: state.manner, ...request, nonce });
   }
 
   #stop() {

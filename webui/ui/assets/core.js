@@ -6,6 +6,7 @@ const app = window.kajogaki;
 export const state = {
   conversation: new URLSearchParams(location.search).get("chat") || "",
   title: "",
+  manner: {}, // think or not, the format's variables: of a conversation that has not begun
   view: "chat", // navigation.js
   query: "",
   size: undefined, // of the list; the server's default until more is asked for

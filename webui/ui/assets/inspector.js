@@ -30,7 +30,8 @@ function act(action, data = {}) {
   asked += 1;
   if (action !== "show") oldest = asked;
   if (trigger) trigger("inspect", { action: action === "discard" ? "show" : action,
-    conversation: state.conversation, open: isOpen, asked: String(asked), ...data });
+    conversation: state.conversation, open: isOpen, asked: String(asked), manner: state.manner,
+    ...data });
 }
 
 export function inspector(element, props, watch) {
@@ -57,7 +58,7 @@ export function toggleInspector() {
 }
 
 on("pane", (name) => { if (name !== "inspector" && isOpen) toggleInspector(); });
-on("opening", () => { draft = null; emit("warning", ""); act("show"); });
+on("opening", () => { draft = null; state.manner = {}; emit("warning", ""); act("show"); });
 on("shown", () => { if (draft === null) act("show"); });
 on("note", () => { if (draft === null) act("show"); });
 addEventListener("keydown", (event) => {
@@ -153,29 +154,39 @@ export function manner(element) {
 function drawManner(offer) {
   const place = document.querySelector("#panel .manner");
   if (!place || place.contains(document.activeElement)) return;
-  const isNew = !state.conversation;
-  const values = Object.fromEntries(offer.variables.map((one) => [one.name, one.value]));
-  let thinking = offer.thinking ?? null;
-  const keep = () => act("manner", { thinking, variables: values });
-  const parts = [];
+  const variables = Object.fromEntries(offer.variables.map((one) => [one.name, one.value]));
+  const manner = { thinking: offer.thinking ?? null, variables };
+  const keep = () => {
+    if (!state.conversation) state.manner = manner; // goes with the first message
+    act("manner", { manner });
+  };
+  const parts = offer.variables.map((one) => {
+    const set = (value) => { variables[one.name] = value; keep(); };
+    return one.choices.length ? choice(one.label, one.choices, one.value, set) : slider(one, set);
+  });
   if (offer.can_switch) {
+    const values = { "": null, on: true, off: false };
+    const chosen = Object.keys(values).find((key) => values[key] === manner.thinking);
     const choices = [["", s("think_auto")], ["on", s("think_on")], ["off", s("think_off")]];
-    const chosen = thinking === null ? "" : thinking ? "on" : "off";
-    const select = h("select", { disabled: isNew, "aria-label": s("think"), onchange: () => {
-      thinking = { on: true, off: false }[select.value] ?? null;
+    parts.unshift(choice(s("think"), choices, chosen, (value) => {
+      manner.thinking = values[value];
       keep();
-    } }, ...choices.map(([value, label]) => h("option", { value, selected: value === chosen }, label)));
-    parts.push(h("label", { class: "line" }, h("span", {}, s("think")), select));
+    }));
   }
-  for (const one of offer.variables.filter((variable) => !variable.choices.length)) {
-    const shown = h("output", {}, String(one.value));
-    const slider = h("input", { type: "range", min: String(one.low), max: String(one.high), step: "1",
-      disabled: isNew, "aria-label": one.name,
-      oninput: () => { shown.textContent = slider.value; },
-      onchange: () => { values[one.name] = Number(slider.value); keep(); } });
-    slider.value = String(one.value);
-    parts.push(h("label", { class: "line" }, h("span", {}, one.name), slider, shown));
-  }
-  if (parts.length && isNew) parts.push(h("p", { class: "quiet" }, s("begin_first")));
   place.replaceChildren(...parts);
+}
+
+function choice(label, choices, chosen, set) {
+  const select = h("select", { "aria-label": label, onchange: () => set(select.value) },
+    choices.map(([value, name]) => h("option", { value, selected: value === chosen }, name)));
+  return h("label", { class: "line" }, h("span", {}, label), select);
+}
+
+function slider(one, set) {
+  const shown = h("output", {}, String(one.value));
+  const input = h("input", { type: "range", min: String(one.low), max: String(one.high), step: "1",
+    "aria-label": one.label, oninput: () => { shown.textContent = input.value; },
+    onchange: () => set(Number(input.value)) });
+  input.value = String(one.value);
+  return h("label", { class: "line" }, h("span", {}, one.label), input, shown);
 }
