@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from webui.errors import AppError
-from webui.storage import InvalidExportError, Message, NotFoundError, Role, Status, Storage
+from webui.storage import (
+    DocumentChoice,
+    InvalidExportError,
+    Message,
+    NotFoundError,
+    Role,
+    Status,
+    Storage,
+)
 from webui.strings import Language
 
 ME, OTHER = "me", "somebody else"
@@ -73,6 +81,32 @@ def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
     assert again.presets(ME) == {"厳密": {"temperature": 0}}
     assert again.setting(ME, "language", "ja") == "en"
     again.close()
+
+
+def test_a_conversation_remembers_which_documents_it_answers_from(storage: Storage) -> None:
+    made = storage.create_conversation(ME)
+    assert made.documents == DocumentChoice() and made.documents.is_everything
+    choice = DocumentChoice(True, ("規程集",), ("a", "b"))
+    storage.update_conversation(ME, made.id, documents=choice)
+    storage.update_conversation(ME, made.id, title="題")
+    assert storage.conversation(ME, made.id).documents == choice
+    assert storage.create_conversation(ME, documents=choice).documents == choice
+
+
+def test_what_an_answer_rests_on_stays_with_it(storage: Storage) -> None:
+    id = chat(storage, "質問", "答え")
+    question, answer = storage.path(ME, id)
+    evidence = {"passages": [{"file": "契約書.pdf", "page": 3, "text": "十日\ud800"}]}
+    storage.update_message(ME, answer.id, evidence=evidence)
+    storage.update_message(ME, answer.id, content="直した答え")
+    kept = storage.message(ME, answer.id).evidence
+    assert kept == {"passages": [{"file": "契約書.pdf", "page": 3, "text": "十日\ufffd"}]}
+    assert storage.message(ME, question.id).evidence == {}
+    storage.update_conversation(ME, id, documents=DocumentChoice(True, (), ("a",)))
+    exported = json.loads(json.dumps(storage.export_conversation(ME, id)))
+    (copy,) = storage.import_conversations(OTHER, exported)
+    assert storage.path(OTHER, copy)[1].evidence == kept
+    assert storage.conversation(OTHER, copy).documents == DocumentChoice(True, (), ("a",))
 
 
 def test_an_update_changes_only_what_is_given(storage: Storage) -> None:
@@ -587,6 +621,23 @@ BAD_CONVERSATIONS: list[tuple[object, str]] = [
     (in_message(content="x" * 10_000_001), "conversations[1].messages[1].content"),
     (in_message(stats={"x": {"y": object()}}), "conversations[1].messages[1].stats"),
     (in_message(model_id="m" * 201), "conversations[1].messages[1].model_id"),
+    (in_message(evidence=nested(7)), "conversations[1].messages[1].evidence"),
+    ({**ARCHIVED, "documents": {"is_on": True}}, "conversations[1].documents.collection_ids"),
+    ({**ARCHIVED, "documents": []}, "conversations[1].documents"),
+    (
+        {
+            **ARCHIVED,
+            "documents": {"is_on": 1, "collection_ids": [], "document_ids": []},
+        },
+        "conversations[1].documents.is_on",
+    ),
+    (
+        {
+            **ARCHIVED,
+            "documents": {"is_on": True, "collection_ids": [], "document_ids": [5]},
+        },
+        "conversations[1].documents.document_ids[0]",
+    ),
 ]
 
 

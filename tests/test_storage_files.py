@@ -26,7 +26,13 @@ ME = "me"
 
 # One entry for each released step. A changed hash means that a released step was edited, and
 # databases of our users would differ from ours: write a new step instead.
-RELEASED = ("945f83e1d4185afd", "4c159b07f0e78d84", "7ad93383ce377358")
+RELEASED = (
+    "945f83e1d4185afd",
+    "4c159b07f0e78d84",
+    "7ad93383ce377358",
+    "00895f1239220f0c",
+    "0656f80b6d3bc4dc",
+)
 
 
 @pytest.fixture

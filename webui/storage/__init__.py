@@ -32,7 +32,14 @@ from webui.storage.documents import (
 from webui.storage.storage import Storage
 from webui.storage.summaries import Summaries, SummaryRecord
 from webui.storage.texts import TextTooLongError
-from webui.storage.values import Conversation, ConversationSummary, Message, Role, Status
+from webui.storage.values import (
+    Conversation,
+    ConversationSummary,
+    DocumentChoice,
+    Message,
+    Role,
+    Status,
+)
 
 __all__ = [
     "ChunkRow",
@@ -40,6 +47,7 @@ __all__ = [
     "Conversation",
     "ConversationSummary",
     "Document",
+    "DocumentChoice",
     "DocumentStatus",
     "Documents",
     "EmbedderRow",

@@ -2,9 +2,12 @@
 
     {"kajogaki": 1, "conversations": [{
         "title", "title_is_auto", "system_prompt", "sampling", "model_id", "created_at",
-        "updated_at", "leaf": number or null,
+        "updated_at", "leaf": number or null, "documents"?: {"is_on", "collection_ids",
+        "document_ids"},
         "messages": [{"id": 1, "parent": number or null, "role", "content", "reasoning",
-                      "status", "model_id", "stats", "created_at"}, …]}, …]}
+                      "status", "model_id", "stats", "created_at", "evidence"?: {…}}, …]}, …]}
+
+A field with ? is there only where there is something to say.
 
 Messages are numbered 1, 2, 3 … and a parent stands before its children, so a cycle cannot be
 written down. A file comes from anywhere: nothing in it is believed before it has been checked.
@@ -12,13 +15,13 @@ written down. A file comes from anywhere: nothing in it is believed before it ha
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeGuard, TypeVar
 
 from webui.errors import AppError
 from webui.storage.texts import MAX_TEXT_CHARS, MAX_TITLE_CHARS, clean
-from webui.storage.values import Conversation, Message, Role, Status
+from webui.storage.values import Conversation, DocumentChoice, Message, Role, Status
 
 FORMAT_VERSION = 1
 
@@ -26,6 +29,7 @@ MAX_CONVERSATIONS = 10_000
 MAX_MESSAGES = 200_000  # in one file
 MAX_JSON_DEPTH = 6
 MAX_JSON_ITEMS = 10_000
+MAX_CHOSEN = 10_000  # collections, or documents
 _MAX_NAME_CHARS = 200
 _MAX_TIME = 253_402_214_400.0  # the last day of the year 9999, for date functions
 _MAX_INTEGER = 1 << 63
@@ -50,6 +54,7 @@ class ArchivedMessage:
     model_id: str
     stats: dict[str, Any]
     created_at: float
+    evidence: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +68,12 @@ class ArchivedConversation:
     updated_at: float
     leaf: int | None  # the number of a message
     messages: tuple[ArchivedMessage, ...]
+    documents: DocumentChoice = DocumentChoice()
 
 
 _FILE_FIELDS = ("kajogaki", "conversations")
-_CONVERSATION_FIELDS = tuple(ArchivedConversation.__slots__)
-_MESSAGE_FIELDS = ("id", *ArchivedMessage.__slots__)
+_CONVERSATION_FIELDS = tuple(n for n in ArchivedConversation.__slots__ if n != "documents")
+_MESSAGE_FIELDS = ("id", *(name for name in ArchivedMessage.__slots__ if name != "evidence"))
 
 
 def export_file(conversations: list[dict[str, Any]]) -> dict[str, Any]:
@@ -79,6 +85,7 @@ def export_one(conversation: Conversation, messages: Sequence[Message]) -> dict[
     numbers: dict[str | None, int | None] = {None: None}
     for number, message in enumerate(messages, start=1):
         numbers[message.id] = number
+    choice = conversation.documents.values()
     return {
         "title": conversation.title,
         "title_is_auto": conversation.title_is_auto,
@@ -88,6 +95,7 @@ def export_one(conversation: Conversation, messages: Sequence[Message]) -> dict[
         "created_at": conversation.created_at,
         "updated_at": conversation.updated_at,
         "leaf": numbers[conversation.leaf_id],
+        **({"documents": choice} if choice else {}),
         "messages": [
             {
                 "id": numbers[message.id],
@@ -102,6 +110,7 @@ def export_one(conversation: Conversation, messages: Sequence[Message]) -> dict[
                 "model_id": message.model_id,
                 "stats": message.stats,
                 "created_at": message.created_at,
+                **({"evidence": message.evidence} if message.evidence else {}),
             }
             for message in messages
         ],
@@ -124,7 +133,7 @@ def read_file(data: object) -> list[ArchivedConversation]:
 
 
 def _read_conversation(value: "_Value", max_messages: int) -> ArchivedConversation:
-    fields = value.fields(_CONVERSATION_FIELDS)
+    fields = value.fields(_CONVERSATION_FIELDS, optional="documents")
     messages = fields["messages"].items(max_messages)
     return ArchivedConversation(
         title=fields["title"].text(MAX_TITLE_CHARS),
@@ -136,11 +145,21 @@ def _read_conversation(value: "_Value", max_messages: int) -> ArchivedConversati
         updated_at=fields["updated_at"].time(),
         leaf=fields["leaf"].message_number(len(messages)),
         messages=tuple(_read_message(item, n) for n, item in enumerate(messages, start=1)),
+        documents=_read_choice(fields["documents"]) if "documents" in fields else DocumentChoice(),
     )
 
 
+def _read_choice(value: "_Value") -> DocumentChoice:
+    fields = value.fields(tuple(DocumentChoice.__slots__))
+    ids = [
+        tuple(item.text(_MAX_NAME_CHARS) for item in fields[name].items(MAX_CHOSEN))
+        for name in ("collection_ids", "document_ids")
+    ]
+    return DocumentChoice(fields["is_on"].flag(), *ids)
+
+
 def _read_message(value: "_Value", number: int) -> ArchivedMessage:
-    fields = value.fields(_MESSAGE_FIELDS)
+    fields = value.fields(_MESSAGE_FIELDS, optional="evidence")
     if fields["id"].message_number(number) != number:
         raise InvalidExportError("value", fields["id"].where)
     if fields["status"].choice(Status) is Status.WRITING:
@@ -154,6 +173,7 @@ def _read_message(value: "_Value", number: int) -> ArchivedMessage:
         model_id=fields["model_id"].text(_MAX_NAME_CHARS),
         stats=fields["stats"].json_object(),
         created_at=fields["created_at"].time(),
+        evidence=fields["evidence"].json_object() if "evidence" in fields else {},
     )
 
 
@@ -164,18 +184,18 @@ class _Value:
     value: object
     where: str
 
-    def fields(self, names: Sequence[str]) -> dict[str, "_Value"]:
-        """An object with exactly these names."""
+    def fields(self, names: Sequence[str], optional: str = "") -> dict[str, "_Value"]:
+        """An object with exactly these names, and perhaps with the optional one."""
         if not isinstance(self.value, dict):
             raise self._wrong()
         prefix = f"{self.where}." if self.where else ""
         for name in self.value:
-            if name not in names:
+            if name not in names and name != optional:
                 raise InvalidExportError("unknown", prefix + str(name)[:_MAX_NAME_CHARS])
         for name in names:
             if name not in self.value:
                 raise InvalidExportError("missing", prefix + name)
-        return {name: _Value(self.value[name], prefix + name) for name in names}
+        return {name: _Value(value, prefix + name) for name, value in self.value.items()}
 
     def items(self, limit: int) -> list["_Value"]:
         if not isinstance(self.value, list):

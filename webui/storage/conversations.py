@@ -10,7 +10,7 @@ from typing import Any
 
 from webui.errors import AppError
 from webui.storage.texts import clean, clean_title, search_key, snippet, to_json
-from webui.storage.values import Conversation, ConversationSummary
+from webui.storage.values import Conversation, ConversationSummary, DocumentChoice
 
 
 class NotFoundError(AppError):
@@ -21,7 +21,7 @@ class NotFoundError(AppError):
 
 
 _COLUMNS = """id, owner, title, title_is_auto, system_prompt, sampling, model_id, leaf_id,
-              created_at, updated_at"""
+              created_at, updated_at, documents"""
 
 
 def new_id() -> str:
@@ -160,11 +160,26 @@ def _to_row(conversation: Conversation) -> dict[str, Any]:
         "leaf_id": conversation.leaf_id,
         "created_at": conversation.created_at,
         "updated_at": conversation.updated_at,
+        "documents": to_json(conversation.documents.values()),
     }
 
 
 def _from_row(row: tuple[Any, ...]) -> Conversation:
-    id, owner, title, title_is_auto, system_prompt, sampling, *rest = row
+    id, owner, title, title_is_auto, system_prompt, sampling, *rest, documents = row
     return Conversation(
-        id, owner, title, bool(title_is_auto), system_prompt, json.loads(sampling), *rest
+        id,
+        owner,
+        title,
+        bool(title_is_auto),
+        system_prompt,
+        json.loads(sampling),
+        *rest,
+        documents=_choice_from(json.loads(documents)),
     )
+
+
+def _choice_from(values: dict[str, Any]) -> DocumentChoice:
+    if not values:
+        return DocumentChoice()
+    ids = (tuple(values["collection_ids"]), tuple(values["document_ids"]))
+    return DocumentChoice(values["is_on"], *ids)

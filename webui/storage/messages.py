@@ -20,7 +20,8 @@ _COLUMNS = """
     (SELECT count(*) FROM messages s WHERE s.conversation_id = m.conversation_id
         AND s.parent_id IS m.parent_id AND s.number <= m.number),
     (SELECT count(*) FROM messages s WHERE s.conversation_id = m.conversation_id
-        AND s.parent_id IS m.parent_id)
+        AND s.parent_id IS m.parent_id),
+    m.evidence
 """
 
 _SUBTREE = """
@@ -100,14 +101,15 @@ def insert(
     model_id: str = "",
     stats: dict[str, Any] | None = None,
     created_at: float | None = None,
+    evidence: dict[str, Any] | None = None,
 ) -> str:
     """Adds the youngest child of `parent_id`; returns its id."""
     content = clean(content)
     id = new_id()
     cursor = db.execute(
         """INSERT INTO messages (id, conversation_id, parent_id, role, content, reasoning, status,
-                                 model_id, stats, created_at)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                                 model_id, stats, created_at, evidence)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (
             id,
             conversation_id,
@@ -119,6 +121,7 @@ def insert(
             clean(model_id),
             to_json(stats or {}),
             time.time() if created_at is None else created_at,
+            to_json(evidence or {}),
         ),
     )
     db.execute(
@@ -136,18 +139,21 @@ def update(
     reasoning: str | None,
     status: Status | None,
     stats: dict[str, Any] | None,
+    evidence: dict[str, Any] | None,
 ) -> None:
     """Changes what is not None."""
     content = None if content is None else clean(content)
     db.execute(
         """UPDATE messages SET content = coalesce(?, content), reasoning = coalesce(?, reasoning),
-                               status = coalesce(?, status), stats = coalesce(?, stats)
+                               status = coalesce(?, status), stats = coalesce(?, stats),
+                               evidence = coalesce(?, evidence)
            WHERE id = ?""",
         (
             content,
             None if reasoning is None else clean(reasoning),
             status,
             None if stats is None else to_json(stats),
+            None if evidence is None else to_json(evidence),
             message_id,
         ),
     )
@@ -175,7 +181,19 @@ def interrupt(db: sqlite3.Connection, conversation_id: str | None = None) -> int
 
 
 def _from_row(row: tuple[Any, ...]) -> Message:
-    id, conversation_id, parent_id, role, content, reasoning, status, model_id, stats, *rest = row
+    (
+        id,
+        conversation_id,
+        parent_id,
+        role,
+        content,
+        reasoning,
+        status,
+        model_id,
+        stats,
+        *rest,
+        evidence,
+    ) = row
     return Message(
         id,
         conversation_id,
@@ -187,4 +205,5 @@ def _from_row(row: tuple[Any, ...]) -> Message:
         model_id,
         json.loads(stats),
         *rest,
+        evidence=json.loads(evidence),
     )

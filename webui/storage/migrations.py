@@ -195,4 +195,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # Whether the text is character recognition's.
         "ALTER TABLE pages ADD COLUMN is_recognised INTEGER NOT NULL DEFAULT 0",
     ),
+    (
+        # JSON objects: a DocumentChoice; what an answer from documents rests on.
+        "ALTER TABLE conversations ADD COLUMN documents TEXT NOT NULL DEFAULT '{}'",
+        "ALTER TABLE messages ADD COLUMN evidence TEXT NOT NULL DEFAULT '{}'",
+    ),
 )

@@ -18,7 +18,14 @@ from webui.storage.database import Database
 from webui.storage.documents import Documents
 from webui.storage.summaries import Summaries
 from webui.storage.texts import clean, search_key
-from webui.storage.values import Conversation, ConversationSummary, Message, Role, Status
+from webui.storage.values import (
+    Conversation,
+    ConversationSummary,
+    DocumentChoice,
+    Message,
+    Role,
+    Status,
+)
 
 MAX_LISTED = 1_000
 _MAX_OFFSET = 1 << 31
@@ -43,6 +50,7 @@ class Storage:
         system_prompt: str = "",
         sampling: dict[str, Any] | None = None,
         model_id: str = "",
+        documents: DocumentChoice = DocumentChoice(),  # noqa: B008 -- frozen
     ) -> Conversation:
         now = time.time()
         conversation = Conversation(
@@ -56,6 +64,7 @@ class Storage:
             leaf_id=None,
             created_at=now,
             updated_at=now,
+            documents=documents,
         )
         with self._database.write() as db:
             conversations.insert(db, conversation)
@@ -87,6 +96,7 @@ class Storage:
         system_prompt: str | None = None,
         sampling: dict[str, Any] | None = None,
         model_id: str | None = None,
+        documents: DocumentChoice | None = None,
     ) -> Conversation:
         """Changes what is not None.
 
@@ -103,6 +113,7 @@ class Storage:
                 "system_prompt": system_prompt,
                 "sampling": sampling,
                 "model_id": model_id,
+                "documents": documents,
             }
             new = replace(old, **{k: v for k, v in changes.items() if v is not None})
             conversations.save(db, new)
@@ -166,12 +177,19 @@ class Storage:
         reasoning: str | None = None,
         status: Status | None = None,
         stats: dict[str, Any] | None = None,
+        evidence: dict[str, Any] | None = None,
     ) -> None:
         """Changes what is not None."""
         with self._database.write() as db:
             message, _ = _owned(db, owner, message_id)
             messages.update(
-                db, message.id, content=content, reasoning=reasoning, status=status, stats=stats
+                db,
+                message.id,
+                content=content,
+                reasoning=reasoning,
+                status=status,
+                stats=stats,
+                evidence=evidence,
             )
 
     def message(self, owner: str, message_id: str) -> Message:
@@ -300,6 +318,7 @@ def _import(db: Connection, owner: str, archived: ArchivedConversation) -> str:
         leaf_id=None,
         created_at=archived.created_at,
         updated_at=archived.updated_at,
+        documents=archived.documents,
     )
     conversations.insert(db, conversation)
     ids: dict[int | None, str | None] = {None: None}
@@ -315,6 +334,7 @@ def _import(db: Connection, owner: str, archived: ArchivedConversation) -> str:
             model_id=message.model_id,
             stats=message.stats,
             created_at=message.created_at,
+            evidence=message.evidence,
         )
     conversations.set_leaf(db, conversation.id, ids[archived.leaf])
     return conversation.id

@@ -1,6 +1,6 @@
 """The values that storage hands out. Know nothing about SQL."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -18,6 +18,26 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class DocumentChoice:
+    """Whether to answer from documents, and from which: both lists empty means all of the owner's.
+
+    Ids of documents that have gone stay until they are chosen anew; they find nothing.
+    """
+
+    is_on: bool = False
+    collection_ids: tuple[str, ...] = ()
+    document_ids: tuple[str, ...] = ()
+
+    @property
+    def is_everything(self) -> bool:
+        return not self.collection_ids and not self.document_ids
+
+    def values(self) -> dict[str, Any]:
+        """As a JSON object; {} for the usual choice."""
+        return {} if self == DocumentChoice() else asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
 class Conversation:
     """One conversation; `leaf_id` names the end of the path through its tree that is shown."""
 
@@ -31,6 +51,7 @@ class Conversation:
     leaf_id: str | None
     created_at: float  # unix seconds, as all times here
     updated_at: float  # when the last message was added
+    documents: DocumentChoice = DocumentChoice()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +70,7 @@ class Message:
     created_at: float
     version: int  # 1-based among the siblings, oldest first
     num_versions: int
+    evidence: dict[str, Any] = field(default_factory=dict)  # {}: no answer from documents
 
 
 @dataclass(frozen=True, slots=True)
