@@ -30,6 +30,7 @@ from webui.engine.pool import EnginePool
 from webui.errors import AppError
 from webui.storage import Storage
 from webui.strings import Language, text
+from webui.tasks.ask.asker import Asker
 from webui.tasks.chat import Chat
 from webui.tasks.formats import DATABASE, FAMILIES, Formats
 from webui.tasks.summarize.desk import SummaryDesk
@@ -74,15 +75,19 @@ def _serve(settings: Settings) -> int:
     storage = Storage(settings.data_dir / DATABASE)
     storage.mark_interrupted()
     engines = EnginePool(catalog, settings, OptionsMemory(storage).of)
+    formats = Formats(storage, settings.data_dir / FAMILIES)
+    library = Library(storage.documents, settings.data_dir / "documents")
+    asker = Asker(library, storage.documents, engines, formats)
     application = Application(
         settings,
         storage,
         catalog,
         engines,
-        Chat(storage, engines, Formats(storage, settings.data_dir / FAMILIES)),
+        Chat(storage, engines, formats, asker),
         Credentials(settings.data_dir),
         SummaryDesk(storage, engines),
-        Library(storage.documents, settings.data_dir / "documents"),
+        library,
+        asker,
     )
     try:
         serve_page(application, lambda url: _announce(url, settings))

@@ -8,6 +8,7 @@ from webui.credentials import Credentials
 from webui.documents.library import Library
 from webui.engine.pool import EnginePool
 from webui.storage import Storage
+from webui.tasks.ask.asker import Asker
 from webui.tasks.chat import Chat
 from webui.tasks.summarize.desk import SummaryDesk
 
@@ -25,3 +26,4 @@ class Application:
     credentials: Credentials
     summaries: SummaryDesk
     library: Library
+    asker: Asker

@@ -165,17 +165,11 @@ def _to_row(conversation: Conversation) -> dict[str, Any]:
 
 
 def _from_row(row: tuple[Any, ...]) -> Conversation:
-    id, owner, title, title_is_auto, system_prompt, sampling, *rest, documents = row
-    return Conversation(
-        id,
-        owner,
-        title,
-        bool(title_is_auto),
-        system_prompt,
-        json.loads(sampling),
-        *rest,
-        documents=_choice_from(json.loads(documents)),
-    )
+    values = list(row)
+    values[3] = bool(values[3])
+    values[5] = json.loads(values[5])
+    values[10] = _choice_from(json.loads(values[10]))
+    return Conversation(*values)
 
 
 def _choice_from(values: dict[str, Any]) -> DocumentChoice:

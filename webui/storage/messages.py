@@ -181,29 +181,7 @@ def interrupt(db: sqlite3.Connection, conversation_id: str | None = None) -> int
 
 
 def _from_row(row: tuple[Any, ...]) -> Message:
-    (
-        id,
-        conversation_id,
-        parent_id,
-        role,
-        content,
-        reasoning,
-        status,
-        model_id,
-        stats,
-        *rest,
-        evidence,
-    ) = row
-    return Message(
-        id,
-        conversation_id,
-        parent_id,
-        Role(role),
-        content,
-        reasoning,
-        Status(status),
-        model_id,
-        json.loads(stats),
-        *rest,
-        evidence=json.loads(evidence),
-    )
+    values = list(row)
+    values[3], values[6] = Role(values[3]), Status(values[6])
+    values[8], values[12] = json.loads(values[8]), json.loads(values[12])
+    return Message(*values)

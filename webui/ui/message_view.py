@@ -118,6 +118,8 @@ def ended(conversation_id: str, error: str = "") -> LiveView:
 def status_line(update: ReplyUpdate, language: Language) -> str:
     """What the model is doing before and while it writes."""
     match update.state:
+        case ReplyState.SEARCHING:
+            return text("ui.status_searching", language)
         case ReplyState.LOADING if update.load_fraction:
             return text("ui.status_loading", language, percent=round(update.load_fraction * 100))
         case ReplyState.QUEUED if update.num_waiting_ahead:

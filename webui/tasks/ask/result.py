@@ -31,6 +31,7 @@ class NumberedPassage:
     document_id: str
     file: str  # the document's name
     title: str  # the heading that it stands under, "" for none
+    page: int  # where it begins; 0: the document has no pages
     span: Span
     text: str
     score: float  # compares only within one answer
@@ -46,7 +47,7 @@ class Citation:
     number: int  # of the passage
     document_id: str
     file: str
-    page: int  # where the quotation begins
+    page: int  # where the quotation begins; 0: the document has no pages
     span: Span  # of the quotation, in the document
     quote: str
     score: float  # 0..1: the share of the sentence's words, names and numbers found there
@@ -106,6 +107,7 @@ def _passage(item: Mapping[str, Any]) -> NumberedPassage:
         _text(item, "document_id"),
         _text(item, "file"),
         _text(item, "title"),
+        _number(item, "page"),
         _span(item),
         _text(item, "text"),
         float(item["score"]),
