@@ -6,6 +6,7 @@ import pytest
 
 from webui.engine.gbnf import MAX_CHARS
 from webui.engine.grammar import Grammar, GrammarError, Matcher
+from webui.engine.mask import PieceTable
 
 
 def _matches(grammar: str, text: str) -> bool:
@@ -253,6 +254,32 @@ def test_a_hostile_grammar_is_read_or_refused_within_a_second(name: str) -> None
     except GrammarError as error:
         assert len(str(error)) < 200
     assert time.process_time() - started < 1
+
+
+def _web(depth: int, width: int) -> str:
+    """`width` rules at each depth, each of which goes on with any of the next depth."""
+    lines = ["root ::= a0"]
+    for i in range(depth):
+        lines.append(f"a{i} ::= {' | '.join(f'r{i}-{j}' for j in range(width))}")
+        lines += [f"r{i}-{j} ::= [^!] a{i + 1}" for j in range(width)]
+    return "\n".join([*lines, f'a{depth} ::= "!"'])
+
+
+def test_a_long_piece_costs_no_more_work_than_it_has_characters() -> None:
+    """llama.cpp's own mask takes 2^40 steps for this piece."""
+    table = PieceTable([b"a" * 40, b"a", b"!"])
+    matcher = Matcher(Grammar.parse(_web(depth=40, width=2)))
+    before = matcher.grammar.work_left
+    assert table.allowed(matcher).tolist() == [True, True, False]
+    assert before - matcher.grammar.work_left < 2000
+
+
+def test_a_grammar_that_needs_too_much_work_gives_up() -> None:
+    matcher = Matcher(Grammar.parse(_web(depth=15, width=400)))
+    matcher.grammar.spend(3_000_000)  # as the text before this place may have
+    with pytest.raises(GrammarError, match="too ambiguous"):
+        for _ in range(15):
+            matcher.accept(b"a")
 
 
 def test_verbatim_grammar_of_300_long_sentences_is_fast() -> None:

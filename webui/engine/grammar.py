@@ -1,28 +1,31 @@
 """Grammar and Matcher: which text may follow in one sequence, and which text must.
 
-Knows bytes and characters, nothing about tokens or the vocabulary: full masks are made by
-llama.cpp's own sampler, and a piece is allowed here exactly when it is allowed there. As in
-`llama-grammar.cpp`, a position is a set of stacks of rule positions; here equal sets are one
-`_State` that remembers its transitions, so that a grammar becomes a DFA while it is used.
+Knows bytes and characters, nothing about tokens or the vocabulary. A piece is allowed here exactly
+when llama.cpp's own grammar sampler allows it. As in `llama-grammar.cpp`, a position is a set of
+stacks of rule positions; here equal sets are one `State` that remembers its transitions, so that a
+grammar becomes a DFA while it is used. Grammars come from strangers: their work is counted, and one
+that needs too much of it ends with a GrammarError instead of holding up everybody else.
 Not thread-safe: a grammar and its matchers belong to one thread.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cached_property
 from itertools import chain
 from math import inf
-from typing import Self
+from typing import NamedTuple, Self
+
+import numpy as np
 
 from webui.engine.closing import ShortestEnds
+from webui.engine.expansion import check_expansion, check_limit
 from webui.engine.gbnf import CharSet, GrammarError, Rules, parse_rules
 
-__all__ = ["Grammar", "GrammarError", "Matcher"]
+__all__ = ["Grammar", "GrammarError", "Matcher", "Place", "State", "decode_piece"]
 
-MAX_EXPANSION = 10_000  # ways to begin one rule: stacks that one step can open
-MAX_EXPANSION_SUM = 4_000_000  # over all rules: llama.cpp's work when it loads the grammar
-MAX_REFERENCE_DEPTH = 5000  # rules that begin with rules that begin with …: recursion there
 MAX_STATE_SIZE = 100_000  # positions in all stacks of one state
 MAX_CACHE_SIZE = 200_000  # remembered per grammar, in units of about 100 bytes
+FREE_WORK = 4_000_000  # positions and terminals looked at: about two seconds …
+WORK_PER_CHAR = 50_000  # … and for every character that the text grows by
 
 OPEN_CHAR_SLACK = 16  # tokens that the rest of an unfinished character may take, generously
 
@@ -34,17 +37,18 @@ _NUM_FOLLOWING = (0,) * 8 + (-1,) * 4 + (1, 1, 2, 3)  # continuation bytes by le
 _Stack = tuple[int, ...]  # positions still to be matched, the next one last; () = the end
 
 
-class _State:
+class State:
     """A set of stacks whose tops are terminals. No stacks: nothing matches any more."""
 
-    __slots__ = ("_choices", "can_end", "next", "stacks", "tops")
+    __slots__ = ("_borders", "_choices", "can_end", "next", "stacks", "tops")
 
     def __init__(self, stacks: frozenset[_Stack], symbols: list[CharSet | int | None]) -> None:
         self.stacks = stacks
         self.can_end = () in stacks
-        self.next: dict[int, _State] = {}  # by code point
+        self.next: dict[int, State] = {}  # by code point
         self.tops: dict[CharSet, list[_Stack]] = {}
         self._choices: set[int] | None = None
+        self._borders: np.ndarray | None = None
         for stack in stacks:
             if stack:
                 top = symbols[stack[-1]]
@@ -62,6 +66,23 @@ class _State:
                     break
         return self._choices
 
+    @property
+    def borders(self) -> np.ndarray:
+        """int64, ascending: characters between two of them are all the same to this state."""
+        if self._borders is None:
+            ranges = (bounds for top in self.tops for bounds in top.ranges)
+            found = {border for low, high in ranges for border in (low, high + 1)}
+            self._borders = np.array(sorted(found), np.int64)
+        return self._borders
+
+
+class Place(NamedTuple):
+    """A place in a text: the state, and the bits of a character whose last bytes are missing."""
+
+    state: State
+    value: int = 0
+    num_missing: int = 0
+
 
 class Grammar:
     """A parsed grammar and the states reached in it so far; shared by its matchers."""
@@ -74,42 +95,56 @@ class Grammar:
             for alternative in rule:
                 self._starts[-1].append(len(self._symbols))
                 self._symbols += [*alternative, None]
-        self._states: dict[frozenset[_Stack], _State] = {}
+        self._states: dict[frozenset[_Stack], State] = {}
         self._cache_size = 0
+        self.work_left = FREE_WORK
+        self.masks: dict[Place, np.ndarray] = {}  # whatever mask.py wants to remember
         self.start = self._state(self._expand(map(self._at, self._starts[parsed.root])))
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read GBNF. Raises GrammarError; its limits hold for whatever a stranger may send."""
         parsed = parse_rules(text)
-        _Expansion(parsed).check()
+        check_expansion(parsed)
         return cls(parsed)
 
     @cached_property
     def ends(self) -> ShortestEnds:
         return ShortestEnds(self._symbols, self._starts)
 
-    def step(self, state: _State, char: int) -> _State:
+    def step(self, state: State, char: int) -> State:
         """The state after one more character, which may be the dead one."""
         following = state.next.get(char)
         if following is None:
+            self.spend(sum(len(top.ranges) for top in state.tops))
             matching = [stacks for top, stacks in state.tops.items() if top.matches(char)]
             after = map(self._after, chain.from_iterable(matching))
             following = state.next[char] = self._state(self._expand(after))
             self._cache_size += 1
         return following
 
-    def without_end(self, state: _State) -> _State:
+    def spend(self, work: int) -> None:
+        """Raises GrammarError when the grammar has used up what it may. Negative: earn."""
+        self.work_left -= work
+        if self.work_left < 0:
+            raise GrammarError("too ambiguous: following it takes too long")
+
+    def may_begin(self, state: State, value: int, num_missing: int) -> bool:
+        """Whether a character that begins with these bits may follow."""
+        self.spend(len(state.tops))
+        return any(top.matches_partial(value, num_missing) for top in state.tops)
+
+    def without_end(self, state: State) -> State:
         """The same position once the first bytes of another character stand there."""
         return self._state(state.stacks - {()}) if state.can_end else state
 
-    def _state(self, stacks: frozenset[_Stack]) -> _State:
+    def _state(self, stacks: frozenset[_Stack]) -> State:
         state = self._states.get(stacks)
         if state is None:
             if self._cache_size > MAX_CACHE_SIZE:
                 self._forget()
             self._cache_size += sum(map(len, stacks)) + 10
-            state = self._states[stacks] = _State(stacks, self._symbols)
+            state = self._states[stacks] = State(stacks, self._symbols)
         return state
 
     def _forget(self) -> None:
@@ -137,26 +172,26 @@ class Grammar:
                 expanded.append(stack)
                 continue
             below = self._after(stack)
+            self.spend(len(self._starts[symbol]) * (len(below) + 2))
             for start in self._starts[symbol]:
                 deeper = self._at(start, below)
                 if deeper not in seen:
                     seen.add(deeper)
                     todo.append(deeper)
                     size += len(deeper) + 1
-                    _check_limit(size, MAX_STATE_SIZE, "ambiguity or nesting at this place")
+                    check_limit(size, MAX_STATE_SIZE, "ambiguity or nesting at this place")
+        self.spend(len(seen))
         return frozenset(expanded)
 
 
 class Matcher:
     """Where one sequence stands in a grammar."""
 
-    __slots__ = ("_grammar", "_num_missing", "_state", "_value")
+    __slots__ = ("grammar", "place")
 
-    def __init__(self, grammar: Grammar) -> None:
-        self._grammar = grammar
-        self._state = grammar.start
-        self._value = 0  # bits of a character whose last bytes have not come yet
-        self._num_missing = 0  # how many bytes that character lacks
+    def __init__(self, grammar: Grammar, place: Place | None = None) -> None:
+        self.grammar = grammar
+        self.place = place or Place(grammar.start)
 
     def allows(self, piece: bytes) -> bool:
         """Whether a token with these bytes may follow. The empty piece and NUL never may."""
@@ -167,70 +202,69 @@ class Matcher:
         after = self._after(piece)
         if after is None:
             raise GrammarError(f"the grammar does not allow {piece[:40]!r} here")
-        self._state, self._value, self._num_missing = after
+        self.place = after
+        self.grammar.spend(-WORK_PER_CHAR * len(piece))
 
     @property
     def can_end(self) -> bool:
         """Whether the end of generation is allowed here."""
-        return self._state.can_end
+        return self.place.state.can_end
 
     @property
     def must_end(self) -> bool:
         """Whether nothing but the end of generation is allowed here."""
-        return self._state.can_end and not self._state.choices
+        return self.place.state.can_end and not self.place.state.choices
 
     def forced(self, max_chars: int = 512) -> str:
         """The longest text with which every continuation begins; "" inside a character."""
-        state = self._state
+        state = self.place.state
         text: list[str] = []
-        while len(text) < max_chars and not (state.can_end or self._num_missing):
+        while len(text) < max_chars and not (state.can_end or self.place.num_missing):
             if len(state.choices) != 1:
                 break
             (char,) = state.choices
             if char > _MAX_CODE_POINT or char in _SURROGATES:
                 break
             text.append(chr(char))
-            state = self._grammar.step(state, char)
+            state = self.grammar.step(state, char)
         return "".join(text)
 
     @property
     def num_bytes_to_end(self) -> float:
         """Length of the shortest text that ends here; a bit more inside a character."""
-        ends = self._grammar.ends
-        if not self._num_missing:
-            return min(map(ends.cost, self._state.stacks), default=inf)
-        return OPEN_CHAR_SLACK + min(map(ends.cost, self._state.stacks), default=inf)
+        ends = self.grammar.ends
+        if not self.place.num_missing:
+            return min(map(ends.cost, self.place.state.stacks), default=inf)
+        return OPEN_CHAR_SLACK + min(map(ends.cost, self.place.state.stacks), default=inf)
 
     def shortest_end(self) -> str:
         """That text. Not inside a character."""
-        ends = self._grammar.ends
-        return ends.text(min(self._state.stacks, key=ends.cost))
+        ends = self.grammar.ends
+        return ends.text(min(self.place.state.stacks, key=ends.cost))
 
     def copy(self) -> "Matcher":
         """A second matcher at the same place, independent from here on."""
-        twin = Matcher(self._grammar)
-        twin._state, twin._value, twin._num_missing = self._state, self._value, self._num_missing
-        return twin
+        return Matcher(self.grammar, self.place)
 
-    def _after(self, piece: bytes) -> tuple[_State, int, int] | None:
-        decoded = _decode(piece, self._value, self._num_missing)
+    def _after(self, piece: bytes) -> Place | None:
+        state, value, num_missing = self.place
+        decoded = decode_piece(piece, value, num_missing)
         if decoded is None:
             return None
         chars, value, num_missing = decoded
-        state = self._state
         for char in chars:
-            state = state.next.get(char) or self._grammar.step(state, char)
+            state = state.next.get(char) or self.grammar.step(state, char)
             if not state.stacks:
                 return None
         if num_missing:
-            if not any(top.matches_partial(value, num_missing) for top in state.tops):
+            if not self.grammar.may_begin(state, value, num_missing):
                 return None
             if not chars:
-                state = self._grammar.without_end(state)
-        return state, value, num_missing
+                state = self.grammar.without_end(state)
+        return Place(state, value, num_missing)
 
 
-def _decode(piece: bytes, value: int, num_missing: int) -> tuple[list[int], int, int] | None:
+def decode_piece(piece: bytes, value: int, num_missing: int) -> tuple[list[int], int, int] | None:
     """Code points, then bits and number of missing bytes of a last, unfinished character.
 
     None when llama.cpp refuses the piece. Like its `decode_utf8` this ends at NUL, and checks
@@ -259,58 +293,3 @@ def _decode(piece: bytes, value: int, num_missing: int) -> tuple[list[int], int,
         if not num_missing:
             chars.append(value)
     return None if 0 in chars else (chars, value, num_missing)
-
-
-class _Expansion:
-    """In how many ways each rule can begin: the stacks that llama.cpp opens when it comes to it."""
-
-    def __init__(self, parsed: Rules) -> None:
-        self._parsed = parsed
-        self._num_ways: dict[int, int] = {}
-        self._nullable: set[int] = set()
-
-    def check(self) -> None:
-        """Raise GrammarError on left recursion and on more ways than llama.cpp can take."""
-        for rule_id in range(len(self._parsed.rules)):
-            if rule_id not in self._num_ways:
-                self._walk(rule_id)
-        _check_limit(sum(self._num_ways.values()), MAX_EXPANSION_SUM, "too many alternatives")
-
-    def _walk(self, rule_id: int) -> None:
-        """Depth first over "begins with"; rules may be deeper than Python can recurse."""
-        path = {rule_id: self._measure(rule_id)}
-        while path:
-            current, measuring = next(reversed(path.items()))
-            name = self._parsed.names[current][:40]
-            needed = next(measuring, None)
-            if needed is None:
-                del path[current]
-                _check_limit(self._num_ways[current], MAX_EXPANSION, f"ways to begin {name!r}")
-            elif needed in path:
-                raise GrammarError(f"left recursion: the rule {name!r} begins with itself")
-            else:
-                path[needed] = self._measure(needed)
-                _check_limit(len(path), MAX_REFERENCE_DEPTH, f"depth of the rules below {name!r}")
-
-    def _measure(self, rule_id: int) -> Iterator[int]:
-        """Count the ways to begin a rule; yields each rule that must be measured before it."""
-        total = 1
-        for alternative in self._parsed.rules[rule_id]:
-            for symbol in alternative:
-                if not isinstance(symbol, int):
-                    total += 1
-                    break
-                if symbol not in self._num_ways:
-                    yield symbol
-                total += self._num_ways[symbol]
-                if symbol not in self._nullable:
-                    break
-            else:
-                total += 1
-                self._nullable.add(rule_id)
-        self._num_ways[rule_id] = total
-
-
-def _check_limit(number: int, limit: int, what: str) -> None:
-    if number > limit:
-        raise GrammarError(f"too large: {what}: {number}, at most {limit}")

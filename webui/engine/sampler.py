@@ -1,14 +1,13 @@
 """llama.cpp's sampler chain for one sequence, and its grammar. Decides ids; knows no text.
 
 The grammar is checked lazily (llama.cpp `common/sampling.cpp` does the same): sample first, look
-at the chosen token only, and build the full mask (23 ms at a 152k vocabulary) when it is refused.
+at the chosen token only, and find all allowed tokens (mask.py) when it is refused.
 Where the grammar leaves one continuation only, its tokens come along as `forced` (jump-forward,
 SGLang 2024): they are computed in one batch instead of being sampled one by one.
 """
 
 import ctypes
 import random
-from collections.abc import Callable
 from typing import Any
 
 import llama_cpp.llama_cpp as ll
@@ -22,7 +21,7 @@ CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)
 
 
 class Sampler:
-    """Owns native samplers: call close(). Raises ValueError when llama.cpp refuses the grammar."""
+    """Owns a native sampler chain: call close(). Raises ValueError on a bad grammar."""
 
     def __init__(self, vocab: Vocab, params: SamplingParams, prompt_ids: list[int]) -> None:
         self._vocab = vocab
@@ -68,8 +67,6 @@ class Sampler:
 
     def close(self) -> None:
         ll.llama_sampler_free(self._chain)
-        if self._grammar:
-            self._grammar.close()
 
     def _is_end(self, token_id: int) -> bool:
         if token_id in self._ends:
@@ -78,47 +75,48 @@ class Sampler:
 
     def _sample_with_grammar(self, grammar: "GrammarState", context: Any, index: int) -> int:
         logits = _logits(context, index, self._vocab.n_tokens)
-        token_id = _apply(logits, lambda array: ll.llama_sampler_apply(self._chain, array))
+        token_id = self._choose(np.arange(len(logits)), logits)
         if grammar.allows(token_id):
             return token_id
-
-        # llama.cpp's mask takes control tokens for the text that they are written as.
-        logits = np.where(self._vocab.is_silent, np.float32(-np.inf), logits)
-        if not grammar.can_end:  # its mask would let the text end inside a character
-            logits[sorted(self._vocab.end_ids)] = -np.inf
-
-        def masked(array: Any) -> None:
-            grammar.mask(array)
-            ll.llama_sampler_apply(self._chain, array)
-
-        token_id = _apply(logits, masked)
-        if not grammar.allows(token_id):
+        allowed_ids = grammar.allowed_ids()
+        if not len(allowed_ids):
             raise ValueError("the grammar allows no token of this model here")
-        return token_id
+        return self._choose(allowed_ids, logits)
+
+    def _choose(self, ids: np.ndarray, logits: np.ndarray) -> int:
+        """One of `ids`, as the chain selects it."""
+        candidates = np.zeros(len(ids), dtype=CANDIDATE)
+        candidates["id"] = ids
+        candidates["logit"] = logits[ids]
+        data = candidates.ctypes.data_as(ctypes.POINTER(ll.llama_token_data))
+        array = ll.llama_token_data_array(data, len(ids), -1, False)
+        ll.llama_sampler_apply(self._chain, ctypes.byref(array))
+        return int(array.data[array.selected].id)
 
 
 class GrammarState:
-    """Where one sequence stands in its grammar: our matcher, and llama.cpp's for the full mask."""
+    """Where one sequence stands in its grammar, in tokens. Raises ValueError on a bad grammar."""
 
     def __init__(self, vocab: Vocab, text: str) -> None:
         self._vocab = vocab
         self._matcher = Matcher(Grammar.parse(text))
-        self._native = ll.llama_sampler_init_grammar(vocab.pointer, text.encode(), b"root")
-        if not self._native:
-            raise ValueError("llama.cpp refuses the grammar")
 
     @property
     def must_end(self) -> bool:
         return self._matcher.must_end
 
-    @property
-    def can_end(self) -> bool:
-        return self._matcher.can_end
-
     def allows(self, token_id: int) -> bool:
         if self._vocab.is_end(token_id):
             return self._matcher.can_end
         return self._matcher.allows(self._vocab.piece(token_id))
+
+    def allowed_ids(self) -> np.ndarray:
+        """All ids that may follow."""
+        mask = self._vocab.pieces.allowed(self._matcher)
+        if self._matcher.can_end:
+            mask = mask.copy()
+            mask[sorted(self._vocab.end_ids)] = True
+        return mask.nonzero()[0]
 
     def is_last_chance(self, token_id: int, num_left: int) -> bool:
         """Whether the text can be ended now within `num_left` tokens, but not after `token_id`.
@@ -136,10 +134,6 @@ class GrammarState:
 
     def accept(self, token_id: int) -> None:
         self._matcher.accept(self._vocab.piece(token_id))
-        ll.llama_sampler_accept(self._native, token_id)
-
-    def mask(self, candidates: Any) -> None:
-        ll.llama_sampler_apply(self._native, candidates)
 
     def forced_ids(self) -> tuple[int, ...]:
         """Ids of the text that must follow. Its last token stays open unless the grammar ends
@@ -149,9 +143,6 @@ class GrammarState:
         after = self._matcher.copy()
         after.accept(text.encode()) if ids else None
         return ids if after.must_end else ids[:-1]
-
-    def close(self) -> None:
-        ll.llama_sampler_free(self._native)
 
 
 def _chain(vocab: Vocab, params: SamplingParams) -> Any:
@@ -197,14 +188,3 @@ def _logprob(logits: np.ndarray, token_id: int, num_top: int) -> TokenLogprob:
     likeliest = np.argsort(-all_logprobs)[:num_top].tolist() if num_top else []
     top = tuple((i, float(all_logprobs[i])) for i in likeliest)
     return TokenLogprob(token_id, float(all_logprobs[token_id]), top)
-
-
-def _apply(logits: np.ndarray, apply: Callable[[Any], None]) -> int:
-    """The id that `apply` selects from all candidates."""
-    candidates = np.zeros(len(logits), dtype=CANDIDATE)
-    candidates["id"] = np.arange(len(logits), dtype=np.int32)
-    candidates["logit"] = logits
-    data = candidates.ctypes.data_as(ctypes.POINTER(ll.llama_token_data))
-    array = ll.llama_token_data_array(data, len(logits), -1, False)
-    apply(ctypes.byref(array))
-    return int(array.data[array.selected].id)

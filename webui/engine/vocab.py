@@ -4,11 +4,13 @@ Shared by the worker (full model) and nothing else; the front process has tokeni
 """
 
 import ctypes
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import llama_cpp.llama_cpp as ll
 import numpy as np
+
+from webui.engine.mask import PieceTable
 
 PIECE_BYTES = 512
 
@@ -28,6 +30,13 @@ class Vocab:
         self.is_silent = np.array(attributes, np.int32) & silent != 0
         self.is_silent[sorted(self.end_ids)] = False
         self.piece = lru_cache(maxsize=1 << 15)(self._piece)
+
+    @cached_property
+    def pieces(self) -> PieceTable:
+        """What each token spells, for grammars. Tokens that end the answer spell nothing."""
+        return PieceTable(
+            [b"" if i in self.end_ids else self._piece(i) for i in range(self.n_tokens)]
+        )
 
     def is_end(self, token_id: int) -> bool:
         return token_id in self.end_ids

@@ -82,6 +82,11 @@ class EngineCore:
         if request_id in self.running_ids and self.runner.partial_reuse:
             self.runner.interrupt()
 
+    def prepare(self, request: Request) -> None:
+        """What takes long and touches no other request. From the reader thread."""
+        if request.sampling.grammar:
+            assert self.runner.vocab.pieces
+
     def integrity(self) -> Integrity:
         """Every invariant, checked against llama.cpp's own counts."""
         slots = self.scheduler.cache.slots
@@ -197,6 +202,8 @@ class ProgressSender:
 def _read_pipe(pipe: BinaryIO, inbox: "queue.SimpleQueue[Message]", core: EngineCore) -> None:
     while (frame := read_frame(pipe)) is not None:
         message = decode(frame)
+        if isinstance(message, Request):
+            core.prepare(message)
         inbox.put(message)
         if isinstance(message, Abort):
             core.interrupt_for(message.request_id)
