@@ -14,7 +14,7 @@ import numpy
 import sentence_transformers
 
 from webui.documents.errors import DocumentError
-from webui.documents.messages import EmbedderReady, Scores, Vectors
+from webui.documents.messages import EmbedderReady, EmbedInputs, InputVectors, Scores, Vectors
 
 _BATCH = 16
 _SAMPLE_BYTES = 1 << 20
@@ -38,14 +38,12 @@ class Embedder:
         self._path = path
 
     def ready(self) -> EmbedderReady:
-        prompts = {name: text or "" for name, text in dict(self._model.prompts).items()}
-        document = prompts.get("document", "") or prompts.get("passage", "")
         return EmbedderReady(
             fingerprint=fingerprint(self._path),
             num_dimensions=self._num_dimensions,
             max_tokens=_max_tokens(self._model),
-            query_prompt=prompts.get("query", ""),
-            document_prompt=document,
+            query_prompt=self._prompt("query"),
+            document_prompt=self._prompt("document"),
         )
 
     def embed(self, texts: tuple[str, ...], *, is_query: bool) -> Vectors:
@@ -55,6 +53,36 @@ class Embedder:
             list(texts), batch_size=_BATCH, show_progress_bar=False, convert_to_numpy=True
         )
         return Vectors(base64.b64encode(_unit(vectors).astype("<f2").tobytes()).decode("ascii"))
+
+    def embed_inputs(self, job: EmbedInputs) -> InputVectors:
+        """Raises DocumentError for an input that is too long or has ids of another model."""
+        tokenizer = self._model.tokenizer
+        limit = _max_tokens(self._model)
+        texts: list[str] = []
+        num_tokens = 0
+        for number, (text, ids) in enumerate(zip(job.texts, job.ids, strict=True)):
+            shown = _decoded(tokenizer, ids) if ids else text
+            count = _num_tokens(tokenizer, shown)
+            if limit and count > limit:
+                raise DocumentError(
+                    "documents.input_too_long", number=number, num_tokens=count, limit=limit
+                )
+            texts.append(shown)
+            num_tokens += count
+        vectors = self._model.encode(
+            texts,
+            prompt=self._prompt(job.kind),
+            batch_size=_BATCH,
+            show_progress_bar=False,
+            convert_to_numpy=True,
+        )
+        data = _unit(vectors).astype("<f4").tobytes()
+        return InputVectors(base64.b64encode(data).decode("ascii"), num_tokens)
+
+    def _prompt(self, kind: str) -> str:
+        """The model's own for a query or a document; "" where it has none."""
+        prompts = dict(self._model.prompts)
+        return str(prompts.get(kind) or (kind == "document" and prompts.get("passage")) or "")
 
 
 class Reranker:
@@ -124,6 +152,19 @@ def _use_threads(num_threads: int) -> None:
 def _max_tokens(model: Any) -> int:
     length = model.max_seq_length
     return int(length) if isinstance(length, int | float) and 0 < length < 1e7 else 0
+
+
+def _num_tokens(tokenizer: Any, text: str) -> int:
+    """As the model counts them, its own marks included."""
+    encoded = tokenizer.encode(text)
+    return len(getattr(encoded, "ids", encoded))  # tokenizers' Encoding, or transformers' list
+
+
+def _decoded(tokenizer: Any, ids: tuple[int, ...]) -> str:
+    size = tokenizer.get_vocab_size() if hasattr(tokenizer, "get_vocab_size") else len(tokenizer)
+    if max(ids) >= size:
+        raise DocumentError("documents.no_such_token_id", limit=size)
+    return str(tokenizer.decode(list(ids), skip_special_tokens=True))
 
 
 def _unit(vectors: Any) -> Any:

@@ -22,7 +22,13 @@ from webui.documents.errors import DocumentError
 from webui.documents.messages import Reading
 from webui.documents.ocr import as_line, is_available
 from webui.documents.pages import Chunk, Page, PageProblem, RecognisedPage, TextRun
-from webui.documents.process import Cancelled, DocumentReader, EmbedderProcess, ReadDocument
+from webui.documents.process import (
+    Cancelled,
+    DocumentReader,
+    EmbedderProcess,
+    LocalEmbedder,
+    ReadDocument,
+)
 from webui.documents.retriever import Found, Retriever
 from webui.errors import AppError
 from webui.storage import (
@@ -192,6 +198,10 @@ class Library:
             if id in waiting or progress.stage == "embedding"
         }
         return list((waiting | current).values())
+
+    def embedder(self) -> LocalEmbedder | None:
+        """The model that documents are embedded with; None while there is none."""
+        return LocalEmbedder(self._embedder_name, self._embedder) if self._embedder else None
 
     def search(
         self, owner: str, question: str, limit: int = 10, document_ids: list[str] | None = None

@@ -50,6 +50,19 @@ class Embed:
 
 
 @dataclass(frozen=True, slots=True)
+class EmbedInputs:
+    """Embed what a program sent, as it is: answered by InputVectors or Failed.
+
+    An input is a text, or token ids where the text is "". `kind` "query" or "document" puts the
+    model's own prompt for it before each; "" puts none.
+    """
+
+    texts: tuple[str, ...]
+    ids: tuple[tuple[int, ...], ...]
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rerank:
     """Score passages for a query with the CrossEncoder at `path`: answered by Scores or Failed."""
 
@@ -115,6 +128,12 @@ class Vectors:
 
 
 @dataclass(frozen=True, slots=True)
+class InputVectors:
+    data: str  # base64 of little-endian float32, one unit vector per input
+    num_tokens: int  # of all inputs
+
+
+@dataclass(frozen=True, slots=True)
 class Scores:
     values: tuple[float, ...]
 
@@ -133,6 +152,7 @@ Message = (
     | DrawPage
     | LoadEmbedder
     | Embed
+    | EmbedInputs
     | Rerank
     | Started
     | Reading
@@ -143,10 +163,11 @@ Message = (
     | Picture
     | EmbedderReady
     | Vectors
+    | InputVectors
     | Scores
     | Failed
 )
 CODEC = Codec(
-    ReadFile, DrawPage, LoadEmbedder, Embed, Rerank, Started, Reading, Recognised, PageRead,
-    ChunksMade, FileRead, Picture, EmbedderReady, Vectors, Scores, Failed,
+    ReadFile, DrawPage, LoadEmbedder, Embed, EmbedInputs, Rerank, Started, Reading, Recognised,
+    PageRead, ChunksMade, FileRead, Picture, EmbedderReady, Vectors, InputVectors, Scores, Failed,
 )  # fmt: skip

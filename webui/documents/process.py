@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import psutil
 
@@ -28,8 +28,10 @@ from webui.documents.messages import (
     DrawPage,
     Embed,
     EmbedderReady,
+    EmbedInputs,
     Failed,
     FileRead,
+    InputVectors,
     LoadEmbedder,
     Message,
     PageRead,
@@ -104,6 +106,7 @@ class Budget:
         return Budget(_FREE_S + earned, self.max_rss_bytes)
 
 
+_LAST = FileRead | Picture | EmbedderReady | Vectors | InputVectors | Scores  # of an answer
 IsCancelled = Callable[[], bool]
 
 
@@ -149,9 +152,7 @@ class WorkerProcess:
                 child.send(job)
                 while not is_over:
                     message = self._next(child, watch, is_cancelled)
-                    is_over = isinstance(
-                        message, FileRead | Picture | EmbedderReady | Vectors | Scores
-                    )
+                    is_over = isinstance(message, _LAST)
                     if isinstance(message, Failed):
                         is_over = True
                         raise _error(message)
@@ -249,6 +250,13 @@ class DocumentReader:
         raise WorkerDiedError
 
 
+class LocalEmbedder(NamedTuple):
+    """An embedding model as others know it."""
+
+    name: str
+    process: "EmbedderProcess"
+
+
 class EmbedderProcess:
     """An embedding model in its own process, loaded when first used."""
 
@@ -288,6 +296,23 @@ class EmbedderProcess:
             for message in self._process.run(job, Budget(_EMBED_LIMIT_S), is_cancelled):
                 if isinstance(message, Vectors):
                     return base64.b64decode(message.data)
+        raise WorkerDiedError("documents.embedder_died")
+
+    def embed_inputs(
+        self, inputs: tuple[str | tuple[int, ...], ...], kind: str = ""
+    ) -> tuple[bytes, int]:
+        """Little-endian float32 unit vectors of texts or token ids, and how many tokens they are.
+
+        See EmbedInputs. An input that is longer than the model reads is an error.
+        """
+        texts = tuple(given if isinstance(given, str) else "" for given in inputs)
+        ids = tuple(given if isinstance(given, tuple) else () for given in inputs)
+        with self._process.reserved():
+            self.ready()
+            job = EmbedInputs(texts, ids, kind)
+            for message in self._process.run(job, Budget(_EMBED_LIMIT_S)):
+                if isinstance(message, InputVectors):
+                    return base64.b64decode(message.data), message.num_tokens
         raise WorkerDiedError("documents.embedder_died")
 
     def rerank(self, path: Path, query: str, texts: tuple[str, ...]) -> tuple[float, ...]:

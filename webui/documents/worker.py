@@ -22,6 +22,7 @@ from webui.documents.messages import (
     ChunksMade,
     DrawPage,
     Embed,
+    EmbedInputs,
     Failed,
     FileRead,
     LoadEmbedder,
@@ -205,6 +206,10 @@ def _embedder() -> Callable[[Any, Send], None]:
                 if embedder is None:
                     raise DocumentError("documents.no_embedder")
                 send(embedder.embed(texts, is_query=is_query))
+            case EmbedInputs():
+                if embedder is None:
+                    raise DocumentError("documents.no_embedder")
+                send(embedder.embed_inputs(message))
             case Rerank(path, query, texts):
                 if path not in rerankers:
                     rerankers[path] = Reranker(Path(path))

@@ -8,6 +8,7 @@ prompt's length a fair estimate and lets it be turned back into messages here.
 import asyncio
 import contextlib
 import json
+import math
 import os
 import re
 import time
@@ -194,6 +195,28 @@ class RemoteEngine(Engine):
         finally:
             self._num_requests -= 1
             self._meter.record(reply.reason or FinishReason.ABORT, reply.usage)
+
+    async def embed(
+        self, inputs: Ids[str | tuple[int, ...]], num_dimensions: int = 0
+    ) -> tuple[list[list[float]], int]:
+        """One vector for each input, and the tokens that the server counted.
+
+        Raises EngineDeadError, RequestFailedError.
+        """
+        if self._http is None:
+            raise EngineDeadError
+        body: dict[str, Any] = {"model": self._remote.model, "encoding_format": "float"}
+        body["input"] = [list(given) if isinstance(given, tuple) else given for given in inputs]
+        if num_dimensions:
+            body["dimensions"] = num_dimensions
+        try:
+            answer = await self._http.post("embeddings", json=body)
+        except httpx.HTTPError as error:
+            self.ready = None
+            raise EngineDeadError from error
+        if answer.status_code >= 400:
+            raise RequestFailedError(_error_in(answer))
+        return _vectors_in(answer, len(inputs))
 
     async def _chunks(self, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """The server's chunks. Raises EngineDeadError, RequestFailedError."""
@@ -383,6 +406,22 @@ async def _with_heartbeat(
             if coming:
                 coming.cancel()
                 await asyncio.gather(coming, return_exceptions=True)
+
+
+def _vectors_in(answer: httpx.Response, num_inputs: int) -> tuple[list[list[float]], int]:
+    """Raises RequestFailedError on what is no list of vectors."""
+    try:
+        told = answer.json()
+        rows = sorted(told["data"], key=lambda entry: int(entry["index"]))
+        vectors = [[float(value) for value in row["embedding"]] for row in rows]
+        used = told.get("usage", {}).get("prompt_tokens", 0)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise RequestFailedError("not embeddings in OpenAI's form") from error
+    lengths = {len(vector) for vector in vectors}
+    is_sound = all(math.isfinite(value) for vector in vectors for value in vector)
+    if len(vectors) != num_inputs or len(lengths) != 1 or 0 in lengths or not is_sound:
+        raise RequestFailedError("not embeddings in OpenAI's form")
+    return vectors, used if type(used) is int and 0 <= used < 1 << 31 else 0
 
 
 def _model_in(listed: object, model: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from webui.api.v1.errors import body_of, language_of
 from webui.api.v1.limits import TokenBudget
 from webui.api.v1.objects import Answer, ChatShape, Shape, TextShape, usage_of
 from webui.api.v1.schemas import ChatRequest, CompletionRequest, JsonFormat, JsonSchemaFormat
-from webui.api.v1.sse import DONE, EventStream, comment, event, while_connected
+from webui.api.v1.sse import CLIENT_GONE, DONE, EventStream, comment, event, while_connected
 from webui.engine.client import Progress
 from webui.engine.json_schema import JSON_OBJECT, grammar_of
 from webui.engine.pool import Waiting
@@ -23,7 +23,6 @@ from webui.tasks.complete import Ask, BadAskError, Completions, Event, Started
 
 PATIENCE_S = 1.0  # an error within this time is a status, later an event of the stream
 KEEP_ALIVE_S = 5.0
-CLIENT_GONE = 499
 MAX_ANSWERS = 64  # prompts × choices of one request
 LEGACY_MAX_TOKENS = 16  # OpenAI's default for /completions
 SAMPLING_FIELDS = (

@@ -1,17 +1,20 @@
 """The /v1 application: its routes, its own error shape, its OpenAPI document."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 
 from webui.api.v1.answering import Answering
+from webui.api.v1.embedding import Embedding
 from webui.api.v1.errors import add_error_handlers
 from webui.api.v1.limits import BodyLimit, TokenBudget
-from webui.api.v1.schemas import ChatRequest, CompletionRequest
+from webui.api.v1.schemas import ChatRequest, CompletionRequest, EmbeddingRequest
 from webui.application import Application
 from webui.catalog import ModelSpec, UnknownModelError
-from webui.engine.pool import EnginePool
+from webui.engine.pool import EnginePool, LoadState
 from webui.tasks.complete import Completions
+from webui.tasks.embed import Embeddings
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"description": description}
@@ -40,6 +43,10 @@ def create_v1(application: Application) -> FastAPI:
     engines = application.engines
     budget = TokenBudget(application.settings.tokens_per_minute)
     answering = Answering(Completions(engines, application.chat.formats), budget)
+    embeddings = Embeddings(
+        application.library.embedder, engines, application.settings.max_waiting_per_user
+    )
+    embedding = Embedding(embeddings, budget)
 
     @app.post("/chat/completions", responses=ERRORS)
     async def chat_completions(request: Request, body: ChatRequest) -> Response:
@@ -49,19 +56,39 @@ def create_v1(application: Application) -> FastAPI:
     async def completions(request: Request, body: CompletionRequest) -> Response:
         return await answering.complete(request, body)
 
+    @app.post("/embeddings", responses=ERRORS)
+    async def create_embeddings(request: Request, body: EmbeddingRequest) -> Response:
+        return await embedding.embed(request, body)
+
     @app.get("/models")
     async def models() -> dict[str, Any]:
-        return {"object": "list", "data": [_model(engines, spec) for spec in engines.models()]}
+        return {"object": "list", "data": list(_models(engines, embeddings))}
 
     @app.get("/models/{model_id:path}", responses={404: ERRORS[404]})
     async def model(model_id: str) -> dict[str, Any]:
-        for spec in engines.models():
-            if spec.id == model_id:
-                return _model(engines, spec)
+        for found in _models(engines, embeddings):
+            if found["id"] == model_id:
+                return found
         raise UnknownModelError("catalog.unknown_model", model_id=model_id[:200])
 
     app.add_middleware(BodyLimit)
     return app
+
+
+def _models(engines: EnginePool, embeddings: Embeddings) -> Iterator[dict[str, Any]]:
+    """What writes, then what makes embeddings of documents."""
+    for spec in engines.models():
+        yield _model(engines, spec)
+    if embedder := embeddings.local():
+        yield {
+            "id": embedder.name,
+            "object": "model",
+            "created": 0,
+            "owned_by": "kajogaki",
+            "name": embedder.name,
+            "kind": "embedding",
+            "state": str(LoadState.READY if embedder.process.pid else LoadState.UNLOADED),
+        }
 
 
 def _model(engines: EnginePool, spec: ModelSpec) -> dict[str, Any]:
@@ -74,6 +101,7 @@ def _model(engines: EnginePool, spec: ModelSpec) -> dict[str, Any]:
         "created": 0,
         "owned_by": "kajogaki",
         "name": spec.name,
+        "kind": "remote" if spec.remote else "text",
         "state": str(state.state),
         "load_fraction": round(state.fraction, 3),
         "n_ctx": engine.ready.n_ctx if engine and engine.ready else None,

@@ -13,6 +13,7 @@ from webui.engine.request import MAX_GRAMMAR_CHARS, MAX_LOGIT_BIASES, MAX_LOGPRO
 MAX_CHOICES = 16
 MAX_MESSAGES = 4096
 MAX_PROMPTS = 64
+MAX_INPUTS = 2048
 MAX_TEXT = 4 << 20
 TOKEN_LIMIT = 1 << 24
 
@@ -124,6 +125,20 @@ class ChatRequest(_Generation):
     parallel_tool_calls: bool | None = None  # ignored
     tools: list[Any] | None = Field(None, max_length=0)
     tool_choice: Literal["none", "auto"] | None = None
+
+
+class EmbeddingRequest(_Strict):
+    input: (
+        Text
+        | TokenIds
+        | Annotated[list[Text], Field(min_length=1, max_length=MAX_INPUTS)]
+        | Annotated[list[TokenIds], Field(min_length=1, max_length=MAX_INPUTS)]
+    )
+    model: Name = ""
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: int | None = Field(None, ge=1, le=1 << 16)
+    input_type: Literal["query", "document"] | None = None  # ours: with the model's own prompt
+    user: Name | None = None  # ignored
 
 
 class CompletionRequest(_Generation):

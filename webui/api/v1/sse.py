@@ -10,6 +10,7 @@ from fastapi import Request, Response
 from starlette.types import Receive, Scope, Send
 
 Result = TypeVar("Result")
+CLIENT_GONE = 499  # a status that nobody sees
 DONE = b"data: [DONE]\n\n"
 HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
