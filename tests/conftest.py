@@ -1,8 +1,13 @@
 """Shared parts of the tests: the built-in stand-in model, made once."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+# The models are tiny, and threads that wait for each other on a busy machine are a hundred times
+# slower than one alone. Before llama.cpp is imported anywhere; the children inherit it.
+os.environ["OMP_THREAD_LIMIT"] = "1"
 
 import pytest
 

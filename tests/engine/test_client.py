@@ -21,8 +21,9 @@ from webui.engine.client import (
     Progress,
     PromptTooLongError,
     RequestFailedError,
+    _next_outputs,
 )
-from webui.engine.request import FinishReason, SamplingParams
+from webui.engine.request import FinishReason, SamplingParams, SequenceOutput
 from webui.strings import Language
 
 ENDLESS = SamplingParams(max_tokens=3000, temperature=0, ignore_eos=True)
@@ -83,9 +84,22 @@ def test_closing_the_generator_frees_the_slot(standin: Path) -> None:
         async with started(standin) as engine:
             async with aclosing(engine.generate([400, 401], ENDLESS)) as events:
                 await first_delta(events)
-            began = time.perf_counter()
-            while (await engine.integrity()).num_running:
-                assert time.perf_counter() - began < 0.2
+            assert (await engine.integrity()).num_running == 0  # the abort came before this
+
+    run(test)
+
+
+def test_a_cancellation_together_with_a_token_is_not_lost() -> None:
+    """asyncio.wait_for returned the token instead: one stop in ten did nothing."""
+
+    async def test() -> None:
+        inbox: asyncio.Queue[SequenceOutput | None] = asyncio.Queue()
+        waiting = asyncio.create_task(_next_outputs(inbox))
+        await asyncio.sleep(0)
+        inbox.put_nowait(SequenceOutput(1, (400,), 1, -1))
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
 
     run(test)
 
@@ -103,10 +117,9 @@ def test_cancel_while_a_long_prompt_is_read_frees_the_slot(tmp_path_factory: Any
             await anext(events)
             await asyncio.sleep(0.3)
             assert (await asyncio.wait_for(_reading(events), 5)).num_prompt_done == 0
-            began = time.perf_counter()
             await events.aclose()
-            assert (await engine.integrity()).num_running == 0
-            assert time.perf_counter() - began < 0.2
+            after = await engine.integrity()
+            assert (after.num_running, after.num_resident) == (0, 0)  # the chunk was not finished
 
     run(test)
 

@@ -87,7 +87,7 @@ class Answering:
         language: Language,
     ) -> AsyncGenerator[bytes, None]:
         """Chunks; comments while there is nothing to say; an error as the last event."""
-        sent_at = time.monotonic()
+        sent_at = -KEEP_ALIVE_S  # who has to wait is told so at once
         try:
             async with contextlib.aclosing(events):
                 async for item in _chained(opening, events):

@@ -138,7 +138,8 @@ class Composition:
         try:
             while num_ended < len(tasks):
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), HEARTBEAT_S)
+                    async with asyncio.timeout(HEARTBEAT_S):
+                        await changed.wait()
                 changed.clear()
                 ended = [task for task in tasks if task.done()]
                 for task in ended:
