@@ -85,7 +85,7 @@ def _serve(settings: Settings) -> int:
         engines,
         Chat(storage, engines, formats, asker),
         Credentials(settings.data_dir),
-        SummaryDesk(storage, engines),
+        SummaryDesk(storage, engines, formats),
         library,
         asker,
     )

@@ -12,6 +12,7 @@ from webui.catalog import Catalog
 from webui.config import Settings
 from webui.engine.pool import EnginePool
 from webui.storage import Storage
+from webui.tasks.formats import Formats
 from webui.tasks.summarize.result import Summary
 from webui.tasks.summarize.settings import SummarySettings
 from webui.tasks.summarize.source import Source, pasted
@@ -73,7 +74,7 @@ def in_world(
         storage = Storage(data / "kajogaki.db")
         pool = EnginePool(Catalog(models_dir, BUILTIN_DIR), chosen)
         try:
-            await test(World(storage, pool, Summarizer(storage, pool)))
+            await test(World(storage, pool, Summarizer(storage, pool, Formats(storage))))
         finally:
             await pool.close()
             storage.close()

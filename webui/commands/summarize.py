@@ -14,10 +14,12 @@ from typing import Any
 from webui.catalog import Catalog
 from webui.config import PROJECT_DIR, Settings
 from webui.documents.process import DocumentReader
+from webui.engine.options import OptionsMemory
 from webui.engine.pool import EnginePool
 from webui.errors import AppError
 from webui.storage import Storage
 from webui.strings import Language, text
+from webui.tasks.formats import FAMILIES, Formats
 from webui.tasks.summarize.exports import ExportFormat, exported
 from webui.tasks.summarize.reading import decoded_text, files_below, read_source
 from webui.tasks.summarize.result import Summary
@@ -95,9 +97,10 @@ class _Terminal:
     ) -> None:
         catalog = Catalog(settings.models_dir, PROJECT_DIR / "models" / "builtin")
         self._storage = Storage(settings.data_dir / "kajogaki.db")
-        self._pool = EnginePool(catalog, settings)
+        self._pool = EnginePool(catalog, settings, OptionsMemory(self._storage).of)
         self._reader = DocumentReader()
-        self._summarizer = Summarizer(self._storage, self._pool)
+        formats = Formats(self._storage, settings.data_dir / FAMILIES)
+        self._summarizer = Summarizer(self._storage, self._pool, formats)
         self._model_id = settings.model
         self._options = options
         self._wanted = wanted

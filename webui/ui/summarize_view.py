@@ -8,6 +8,7 @@ from webui.strings import Language, table, text
 from webui.tasks.summarize.desk import Desk, SummaryDesk
 from webui.tasks.summarize.exports import notes_of
 from webui.tasks.summarize.result import Summary
+from webui.tasks.summarize.settings import Mode
 from webui.tasks.summarize.source import Source
 from webui.tasks.summarize.summarizer import Planned, SummaryUpdate
 
@@ -52,6 +53,7 @@ def result_view(
         "notes": notes_of(summary, language),
         "language_ok": summary.language_ok,
         "first_try_share": summary.first_try_share,
+        "is_verbatim": summary.settings["mode"] == Mode.VERBATIM,
         "model": summary.model,
         "total_s": summary.timings["total_s"],
         "text": source.text[:MAX_SOURCE_CHARS],

@@ -18,6 +18,7 @@ from webui.engine.pool import EnginePool
 from webui.errors import AppError
 from webui.storage import Status, Storage, SummaryRecord
 from webui.strings import Language, text
+from webui.tasks.formats import Formats
 from webui.tasks.summarize.reading import read_source
 from webui.tasks.summarize.result import Summary, summary_from
 from webui.tasks.summarize.settings import SummarySettings
@@ -51,9 +52,9 @@ class Desk:
 
 
 class SummaryDesk:
-    def __init__(self, storage: Storage, pool: EnginePool) -> None:
+    def __init__(self, storage: Storage, pool: EnginePool, formats: Formats) -> None:
         self._storage = storage
-        self._summarizer = Summarizer(storage, pool)
+        self._summarizer = Summarizer(storage, pool, formats)
         self._desks: dict[str, Desk] = {}
         self._reader = DocumentReader()
 

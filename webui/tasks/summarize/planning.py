@@ -164,6 +164,7 @@ def plan_key(source: Source, prompting: Prompting, plan: Plan, model_id: str) ->
     layout = [[section.start, section.end] for section in plan.sections]
     everything = [
         *(source.digest, source.file_name, model_id, prompting.settings.values()),
+        prompting.section("", "", 1)[0],  # the wording, and the format that the user chose
         *(layout, plan.counts, plan.num_bullets, plan.call_tokens),
     ]
     return hashlib.sha256(json.dumps(everything).encode()).hexdigest()

@@ -92,10 +92,10 @@ class _Job:
 
 
 class Summarizer:
-    def __init__(self, storage: Storage, pool: EnginePool) -> None:
+    def __init__(self, storage: Storage, pool: EnginePool, formats: Formats) -> None:
         self._storage = storage
         self._pool = pool
-        self._formats = Formats()
+        self._formats = formats
 
     async def plan(
         self, owner: str, source: Source, settings: SummarySettings, model_id: str = ""
@@ -225,7 +225,7 @@ class Summarizer:
 
     async def _planned(self, job: _Job, engine: Engine) -> tuple[Prompting, Plan]:
         assert engine.tokenizer is not None, "a leased engine is loaded"
-        choice = self._formats.choice(job.spec, engine.tokenizer)
+        choice = self._formats.choice(job.spec, engine.tokenizer, job.owner)
         prompting = Prompting(engine.tokenizer, choice, job.settings)
         job.rates = await self._rates(job.owner, job.spec, engine)
         plan = await asyncio.to_thread(make_plan, job.source, prompting, _capacity(engine))

@@ -12,7 +12,7 @@ let strings = null;
 let view = null;
 let result = null;
 let wanted = ""; // id of the result that is asked for
-let chosen = -1; // bullet
+let chosen = []; // bullets
 let parts = null;
 let timer = 0;
 let isOpen = false;
@@ -44,7 +44,7 @@ export function summary(element, props, watch) {
     view = answer;
     if (answer.result) {
       result = answer.result;
-      chosen = -1;
+      chosen = [];
     }
     if (!parts) build(element);
     draw(before);
@@ -267,11 +267,18 @@ function drawResult() {
   const source = h("div", { class: "source", tabIndex: 0, "aria-label": s("source") }, sourceText());
   parts.shown.replaceChildren(
     h("div", { class: "line" }, h("h2", {}, result.title), h("span", { class: "buttons" }, resultButtons())),
-    h("p", { class: "quiet" }, s("made", { model: result.model, time: time(result.total_s) })),
+    h("p", { class: "quiet" }, s("made", { model: result.model, time: time(result.total_s) }), languageText()),
     ...result.notes.map((note) => h("p", { class: "warn" }, note)),
     h("div", { class: "both" },
       h("div", { class: "bullets" }, strip(), bullets()),
       h("div", { class: "beside" }, h("h3", {}, s("source")), source)));
+}
+
+/** How often the language had to be asked for again; quotes are in the source's. */
+function languageText() {
+  if (result.is_verbatim) return "";
+  return s(result.language_ok ? "language_ok" : "language_mixed",
+    { percent: Math.round(100 * result.first_try_share) });
 }
 
 function resultButtons() {
@@ -301,7 +308,7 @@ function bullets() {
     const pages = [...new Set(bullet.sources.map((one) => one.page).filter(Boolean))];
     return h("li", {}, head,
       h("button", { type: "button", class: "bullet", "data-bullet": String(index), "aria-pressed": "false",
-        onclick: () => choose(index) }, h("span", { class: "words" }, marked(bullet)),
+        onclick: () => chooseBullet(index) }, h("span", { class: "words" }, marked(bullet)),
         pages.length ? h("span", { class: "pages" }, pages.map((page) => `p.${page}`).join(" ")) : null),
       bullet.flags.length ? h("ul", { class: "flags" }, bullet.flags.map((flag) =>
         h("li", { class: MARKS[flag.kind] || "fact" }, flag.label))) : null);
@@ -344,25 +351,38 @@ function sourceText() {
     const text = chars.slice(start, end).join("");
     const bullets = owners.get(start);
     pieces.push(bullets ? h("button", { type: "button", class: "sentence", "data-start": String(start),
-      onclick: () => choose(bullets[0], { scroll: false }) }, text) : text);
+      onclick: () => chooseSentence(start, bullets) }, text) : text);
     position = end;
   }
   return [...pieces, chars.slice(position).join("")];
 }
 
-function choose(index, { scroll = true } = {}) {
-  chosen = chosen === index && scroll ? -1 : index;
-  for (const one of parts.shown.querySelectorAll(".bullet")) {
-    one.setAttribute("aria-pressed", String(Number(one.dataset.bullet) === chosen));
-  }
-  const starts = chosen < 0 ? [] : result.bullets[chosen].sources.map((one) => String(one.start));
-  for (const one of parts.shown.querySelectorAll(".sentence")) {
-    one.classList.toggle("on", starts.includes(one.dataset.start));
-  }
-  const target = scroll ? parts.shown.querySelector(`.sentence[data-start="${starts[0]}"]`)
-    : parts.shown.querySelector(`[data-bullet="${chosen}"]`);
-  target?.scrollIntoView({ block: isPhone() ? "center" : "nearest", behavior: "auto" });
+/** A bullet → the sentences it rests on; once more → none. */
+function chooseBullet(index) {
+  const again = chosen.length === 1 && chosen[0] === index;
+  const starts = again ? [] : result.bullets[index].sources.map((one) => one.start);
+  mark(again ? [] : [index], starts);
+  show(`.sentence[data-start="${starts[0]}"]`);
 }
+
+/** A sentence → every bullet that rests on it. */
+function chooseSentence(start, bullets) {
+  mark(bullets, [start]);
+  show(`[data-bullet="${bullets[0]}"]`);
+}
+
+function mark(bullets, starts) {
+  chosen = bullets;
+  for (const one of parts.shown.querySelectorAll(".bullet")) {
+    one.setAttribute("aria-pressed", String(bullets.includes(Number(one.dataset.bullet))));
+  }
+  for (const one of parts.shown.querySelectorAll(".sentence")) {
+    one.classList.toggle("on", starts.includes(Number(one.dataset.start)));
+  }
+}
+
+const show = (selector) => parts.shown.querySelector(selector)
+  ?.scrollIntoView({ block: isPhone() ? "center" : "nearest", behavior: "auto" });
 
 function strip() {
   const percent = Math.round(100 * result.covered.reduce((sum, one) => sum + (one > 0), 0) / result.covered.length);
