@@ -24,7 +24,10 @@ from webui.catalog import Catalog
 from webui.commands import add_commands
 from webui.config import PROJECT_DIR, Settings, add_arguments, load_settings
 from webui.credentials import Credentials, login_needed
+from webui.documents.embedders import choose_embedder
+from webui.documents.embedding import Embedding
 from webui.documents.library import Library
+from webui.documents.stores import faiss_stores
 from webui.engine.options import OptionsMemory
 from webui.engine.pool import EnginePool
 from webui.errors import AppError
@@ -76,7 +79,7 @@ def _serve(settings: Settings) -> int:
     storage.mark_interrupted()
     engines = EnginePool(catalog, settings, OptionsMemory(storage).of)
     formats = Formats(storage, settings.data_dir / FAMILIES)
-    library = Library(storage.documents, settings.data_dir / "documents")
+    library = _library(settings, storage, catalog)
     asker = Asker(library, storage.documents, engines, formats)
     application = Application(
         settings,
@@ -95,6 +98,23 @@ def _serve(settings: Settings) -> int:
         storage.close()
     print(text("app.stopped", Language(settings.language)))
     return 0
+
+
+def _library(settings: Settings, storage: Storage, catalog: Catalog) -> Library:
+    documents = storage.documents
+    choice = choose_embedder(
+        catalog.entries().entries,
+        settings.models_dir,
+        PROJECT_DIR / "models" / "builtin-embedder",
+        embedder=settings.embedder,
+        reranker=settings.reranker,
+    )
+    return Library(
+        documents,
+        settings.data_dir / "documents",
+        Embedding(documents, choice) if choice else None,
+        faiss_stores(documents.vectors, settings.data_dir / "vectors"),
+    )
 
 
 def _announce(url: str, settings: Settings) -> None:

@@ -90,6 +90,16 @@ class Settings:
         "このサーバーに付けた名前（コンマ区切り。Host の確認に使う）",
         "names under which this server answers, separated by commas (for the Host check)",
     )
+    embedder: str = _setting(
+        "",
+        "資料の検索に使う埋め込みモデル（名前かフォルダー。空は入っているもの、off は使わない）",
+        "embedding model for searching documents (id or folder; empty = what is here, off = none)",
+    )
+    reranker: str = _setting(
+        "",
+        "見つかった箇所を並べ替えるモデル（名前かフォルダー。空は入っているもの、off は使わない）",
+        "model that reranks what was found (id or folder; empty = what is here, off = none)",
+    )
     tokens_per_minute: int = _setting(
         0,
         "API で一人が 1 分に使えるトークン数（0 は無制限）",

@@ -24,6 +24,8 @@ from webui.application import Application
 from webui.catalog import Catalog
 from webui.config import Settings
 from webui.credentials import Credentials
+from webui.documents.embedding import EmbedderChoice
+from webui.documents.embedding import Embedding as DocumentsEmbedding
 from webui.documents.library import Library
 from webui.documents.process import EmbedderProcess
 from webui.engine.pool import EnginePool
@@ -57,7 +59,9 @@ def embedding(standin: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     catalog = Catalog(settings.models_dir, standin.parent)
     storage = Storage(folder / "kajogaki.db")
     engines = EnginePool(catalog, settings)
-    library = Library(storage.documents, folder / "documents", process, "tiny-embedder")
+    choice = EmbedderChoice(folder / "tiny", "tiny-embedder")
+    model = DocumentsEmbedding(storage.documents, choice, process)
+    library = Library(storage.documents, folder / "documents", model)
     application = Application(
         settings, storage, catalog, engines, Chat(storage, engines), Credentials(folder),
         SummaryDesk(storage, engines), library,

@@ -1,6 +1,5 @@
 """Vectors: nearest ones exactly, one model never mixed with another, resumed after a stop."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy
@@ -8,65 +7,127 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.documents.makemodel import static_model
 from tests.documents.makepdf import write
 from webui.documents.errors import DocumentError
-from webui.documents.library import Library
 from webui.documents.process import EmbedderProcess
 from webui.documents.retriever import mixed
-from webui.documents.vectors import VectorIndex
-from webui.storage import Storage
-
-ME = "me"
+from webui.documents.vectors import FaissStore
+from webui.storage import VectorRow
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return static_model(tmp_path_factory.mktemp("model") / "tiny")
-
-
-@pytest.fixture(scope="module")
-def embedder(model: Path) -> Iterator[EmbedderProcess]:
-    embedder = EmbedderProcess(model, num_threads=1)
-    yield embedder
-    embedder.stop()
-
-
-def rows(*vectors: list[float]) -> list[tuple[int, bytes]]:
+def rows(*vectors: list[float], first: int = 1, document: str = "a") -> list[VectorRow]:
     return [
-        (number, numpy.array(vector, dtype="<f2").tobytes())
-        for number, vector in enumerate(vectors, start=1)
+        VectorRow(number, document, numpy.array(vector, dtype="<f2").tobytes())
+        for number, vector in enumerate(vectors, start=first)
     ]
 
 
-def test_the_index_finds_adds_and_removes() -> None:
-    index = VectorIndex(2)
-    index.add(rows([1, 0], [0, 1], [0.8, 0.6]))
-    query = numpy.array([1, 0], dtype="<f2").tobytes()
-    assert [number for number, _ in index.search(query, 9)] == [1, 3, 2]
-    assert [number for number, _ in index.search(query, 9, among=[2, 3])] == [3, 2]
-    assert index.search(query, 9, among=[]) == []
-    index.remove([1])
-    assert [number for number, _ in index.search(query, 1)] == [3]
-    assert (len(index), index.highest) == (2, 3)
+def packed(*values: float) -> bytes:
+    return numpy.array(values, dtype="<f2").tobytes()
+
+
+def test_a_store_finds_adds_and_deletes() -> None:
+    store = FaissStore(2)
+    store.add(rows([1, 0]))
+    store.add(rows([0, 1], [0.8, 0.6], first=2, document="b"))
+    assert [number for number, _ in store.search(packed(1, 0), 9)] == [1, 3, 2]
+    assert [number for number, _ in store.search(packed(1, 0), 9, ["b"])] == [3, 2]
+    assert store.search(packed(1, 0), 9, []) == []
+    assert store.search(packed(1, 0), 9, ["unknown"]) == []
+    store.delete_doc("a")
+    store.delete_doc("a")
+    assert [number for number, _ in store.search(packed(1, 0), 1)] == [3]
+    assert (store.count(), store.highest) == (2, 3)
 
 
 def test_another_length_is_refused() -> None:
-    index = VectorIndex(3)
+    store = FaissStore(3)
     with pytest.raises(ValueError, match="3 dimensions"):
-        index.add(rows([1, 0]))
+        store.add(rows([1, 0]))
     with pytest.raises(ValueError, match="3 dimensions"):
-        index.search(b"\0\0", 1)
+        store.search(b"\0\0", 1)
 
 
 @settings(max_examples=50)
 @given(st.lists(st.lists(st.floats(-1, 1, width=16), min_size=4, max_size=4), min_size=1))
-def test_the_index_is_exact(vectors: list[list[float]]) -> None:
-    index = VectorIndex(4)
-    index.add(rows(*vectors))
+def test_a_small_store_is_exact(vectors: list[list[float]]) -> None:
+    store = FaissStore(4)
+    store.add(rows(*vectors))
     query = numpy.array(vectors[0], dtype="<f2")
     expected = max(float(numpy.dot(numpy.array(v, dtype="f4"), query)) for v in vectors)
-    assert index.search(query.tobytes(), 1)[0][1] == pytest.approx(expected, abs=1e-3)
+    assert store.search(query.tobytes(), 1)[0][1] == pytest.approx(expected, abs=1e-3)
+
+
+def clustered(count: int, first: int = 1) -> list[VectorRow]:
+    """Unit vectors around 20 centres, ten to a document."""
+    chance = numpy.random.default_rng(first)
+    centres = numpy.random.default_rng(0).standard_normal((20, 16))
+    points = centres[chance.integers(0, 20, count)] + 0.3 * chance.standard_normal((count, 16))
+    points /= numpy.linalg.norm(points, axis=1, keepdims=True)
+    return [
+        VectorRow(number, f"d{number // 10}", point.astype("<f2").tobytes())
+        for number, point in enumerate(points, start=first)
+    ]
+
+
+def opened(file: Path, vectors: list[VectorRow]) -> tuple[FaissStore, bool]:
+    """A store after a restart, when these are the vectors that the database has."""
+    store = FaissStore(16, file, flat_limit=1000)
+    was_loaded = store.load(
+        lambda count, highest: count == sum(row.chunk <= highest for row in vectors),
+        lambda highest: [(r.chunk, r.document_id) for r in vectors if r.chunk <= highest],
+    )
+    store.add([row for row in vectors if row.chunk > store.highest])
+    return store, was_loaded
+
+
+def test_a_large_store_finds_adds_deletes_and_survives_a_restart(tmp_path: Path) -> None:
+    file, vectors = tmp_path / "v.faiss", clustered(1500)
+    store, was_loaded = opened(file, vectors)
+    assert not was_loaded and file.exists()
+    for row in vectors[::300]:
+        assert store.search(row.vector, 1)[0][0] == row.chunk
+    inside = [number for number, _ in store.search(vectors[0].vector, 50, ["d3", "d100"])]
+    assert sorted(inside) == [*range(30, 40), *range(1000, 1010)]
+    store.delete_doc("d3")
+    vectors = [row for row in vectors if row.document_id != "d3"]
+    more = clustered(20, first=1501)
+    store.add(more)
+    assert store.search(more[5].vector, 1)[0][0] == more[5].chunk
+    store.close()
+    again, was_loaded = opened(file, vectors + more)
+    assert was_loaded and again.count() == store.count() == 1510
+    assert again.search(more[5].vector, 9) == store.search(more[5].vector, 9)
+    again.delete_doc("d100")
+    assert again.search(vectors[0].vector, 9, ["d100"]) == []
+
+
+def test_a_file_that_is_behind_is_taken_and_completed(tmp_path: Path) -> None:
+    file, vectors = tmp_path / "v.faiss", clustered(1200)
+    opened(file, vectors[:1100])
+    store, was_loaded = opened(file, vectors)
+    assert was_loaded and store.count() == 1200
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "empty", "deleted since", "other size"])
+def test_a_file_that_cannot_be_trusted_is_built_anew(damage: str, tmp_path: Path) -> None:
+    file, vectors = tmp_path / "v.faiss", clustered(1100)
+    opened(file, vectors)
+    data = bytearray(file.read_bytes())
+    if damage == "flipped":
+        data[len(data) // 2] ^= 1
+    elif damage == "cut":
+        del data[-9:]
+    elif damage == "empty":
+        data.clear()
+    elif damage == "deleted since":
+        vectors = vectors[10:]
+    else:
+        data[24] ^= 1
+    write(file, bytes(data))
+    store, was_loaded = opened(file, vectors)
+    assert not was_loaded and store.count() == len(vectors)
+    assert store.search(vectors[7].vector, 1)[0][0] == vectors[7].chunk
 
 
 def test_mixing_keeps_what_both_agree_on_first() -> None:
@@ -77,14 +138,14 @@ def test_mixing_keeps_what_both_agree_on_first() -> None:
     assert set(scores) == {1, 2, 3, 4}
 
 
-def test_a_model_says_what_it_is_and_embeds_unit_vectors(embedder: EmbedderProcess) -> None:
-    ready = embedder.ready()
+def test_a_model_says_what_it_is_and_embeds_unit_vectors(tiny_process: EmbedderProcess) -> None:
+    ready = tiny_process.ready()
     assert (ready.num_dimensions, ready.query_prompt) == (32, "query: ")
     assert ready.document_prompt == "passage: "
-    data = embedder.embed(("吾輩は猫である", "名前はまだ無い"), is_query=False)
+    data = tiny_process.embed(("吾輩は猫である", "名前はまだ無い"), is_query=False)
     vectors = numpy.frombuffer(data, dtype="<f2").reshape(2, 32).astype("f4")
     assert numpy.linalg.norm(vectors, axis=1) == pytest.approx([1, 1], abs=1e-2)
-    query = numpy.frombuffer(embedder.embed(("吾輩は猫である",), is_query=True), dtype="<f2")
+    query = numpy.frombuffer(tiny_process.embed(("吾輩は猫である",), is_query=True), dtype="<f2")
     assert float(query @ vectors[0].astype("f2")) < 0.9999  # the prompts differ
 
 
@@ -93,11 +154,15 @@ def test_a_model_says_what_it_is_and_embeds_unit_vectors(embedder: EmbedderProce
     [
         ({}, "documents.embedder_missing"),
         ({"modules.json": b"[]"}, "documents.embedder_broken"),
-        ({"modules.json": b"[", "model.safetensors": b"x"}, "documents.embedder_broken"),
+        pytest.param(
+            {"modules.json": b"[", "model.safetensors": b"x"},
+            "documents.embedder_broken",
+            marks=pytest.mark.thorough,
+        ),
     ],
 )
 def test_a_broken_model_folder_is_one_sentence(
-    files: dict[str, bytes], key: str, embedder: EmbedderProcess, tmp_path: Path
+    files: dict[str, bytes], key: str, tmp_path: Path
 ) -> None:
     folder = tmp_path / "model"
     for name, data in files.items():
@@ -111,47 +176,6 @@ def test_a_broken_model_folder_is_one_sentence(
     assert "\n" not in str(caught.value)
 
 
-def test_a_bi_encoder_is_no_reranker(embedder: EmbedderProcess, model: Path) -> None:
+def test_a_bi_encoder_is_no_reranker(tiny_process: EmbedderProcess, tiny_model: Path) -> None:
     with pytest.raises(DocumentError):
-        embedder.rerank(model, "質問", ("文章",))
-
-
-def test_the_library_embeds_and_searches_with_both(
-    embedder: EmbedderProcess, model: Path, tmp_path: Path
-) -> None:
-    storage = Storage(tmp_path / "kajogaki.db")
-    library = Library(storage.documents, tmp_path / "documents", embedder, "tiny")
-    library.start()
-    where = storage.documents.create_collection(ME, "x").id
-    texts = {"a.txt": "年次有給休暇は十日を与える。", "b.txt": "出張の旅費は実費を支給する。"}
-    for name, text in texts.items():
-        library.add(ME, where, name, write(tmp_path / name, text.encode()))
-    assert library.wait(60)
-    ready = embedder.ready()
-    assert storage.documents.num_without_vectors(ready.fingerprint) == 0
-    found = library.search(ME, "有給休暇")
-    assert found.used_vectors and found.problem is None
-    assert found.passages[0].document_name == "a.txt"
-    assert found.passages[0].vector_score is not None
-    library.remove(ME, found.passages[0].document_id)
-    assert {p.document_name for p in library.search(ME, "有給休暇").passages} == {"b.txt"}
-    ((row, num_vectors),) = storage.documents.embedders()
-    assert (row.name, row.num_dimensions, num_vectors) == ("tiny", 32, 1)
-    with pytest.raises(ValueError, match="32 dimensions"):
-        storage.documents.save_vectors(row.fingerprint, [(2, b"\0" * 10)])
-    storage.close()
-
-
-def test_a_search_goes_on_without_a_broken_model(tmp_path: Path) -> None:
-    storage = Storage(tmp_path / "kajogaki.db")
-    broken = EmbedderProcess(tmp_path / "nowhere")
-    library = Library(storage.documents, tmp_path / "documents", broken, "gone")
-    library.start()
-    where = storage.documents.create_collection(ME, "x").id
-    library.add(ME, where, "a.txt", write(tmp_path / "a.txt", "旅費は実費を支給する。".encode()))
-    assert library.wait(60)
-    found = library.search(ME, "旅費")
-    assert found.passages and not found.used_vectors
-    assert found.problem and found.problem.key == "documents.embedder_missing"
-    library.close()
-    storage.close()
+        tiny_process.rerank(tiny_model, "質問", ("文章",))

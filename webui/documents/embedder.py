@@ -5,8 +5,6 @@ is downloaded, no code from a model folder runs, and pickled weights are refused
 """
 
 import base64
-import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +13,9 @@ import sentence_transformers
 
 from webui.documents.errors import DocumentError
 from webui.documents.messages import EmbedderReady, EmbedInputs, InputVectors, Scores, Vectors
+from webui.documents.model_folder import broken, check_embedder, check_reranker, fingerprint
 
 _BATCH = 16
-_SAMPLE_BYTES = 1 << 20
 _RERANK_CHARS = 2000
 
 
@@ -25,7 +23,7 @@ class Embedder:
     """A bi-encoder. Raises DocumentError when `path` is none that can be used."""
 
     def __init__(self, path: Path, num_threads: int = 0) -> None:
-        _check_folder(path, "modules.json")
+        check_embedder(path)
         _use_threads(num_threads)
         try:
             self._model: Any = sentence_transformers.SentenceTransformer(
@@ -34,7 +32,7 @@ class Embedder:
             dimensions = self._model.get_embedding_dimension()
             self._num_dimensions = int(dimensions or len(self._model.encode(["あ"])[0]))
         except Exception as error:  # a broken folder fails in any of a hundred ways
-            raise _broken(path, error) from error
+            raise broken(path, error) from error
         self._path = path
 
     def ready(self) -> EmbedderReady:
@@ -86,60 +84,21 @@ class Embedder:
 
 
 class Reranker:
-    """A CrossEncoder. A bi-encoder's folder would load with an untrained head, so it is refused."""
+    """A CrossEncoder. Raises DocumentError when `path` is none."""
 
     def __init__(self, path: Path) -> None:
-        _check_folder(path, "config.json")
-        try:
-            config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-            architectures = config.get("architectures") or [""]
-        except (OSError, ValueError, AttributeError) as error:
-            raise _broken(path, error) from error
-        if not str(architectures[0]).endswith("ForSequenceClassification"):
-            raise DocumentError("documents.reranker_wrong", name=path.name)
+        check_reranker(path)
         try:
             self._model: Any = sentence_transformers.CrossEncoder(
                 str(path), local_files_only=True, trust_remote_code=False
             )
         except Exception as error:
-            raise _broken(path, error) from error
+            raise broken(path, error) from error
 
     def scores(self, query: str, texts: tuple[str, ...]) -> Scores:
         pairs = [(query, text[:_RERANK_CHARS]) for text in texts]
         values = self._model.predict(pairs, batch_size=_BATCH, show_progress_bar=False)
         return Scores(tuple(float(value) for value in numpy.asarray(values).reshape(len(texts))))
-
-
-def fingerprint(path: Path) -> str:
-    """Tells one model from another: names, sizes and (the ends of) the contents of its files."""
-    digest = hashlib.blake2b(digest_size=12)
-    for file in sorted(path.rglob("*")):
-        if not file.is_file() or file.suffix in (".md", ".txt.lock") or file.name[0] == ".":
-            continue
-        size = file.stat().st_size
-        digest.update(f"{file.relative_to(path).as_posix()}\0{size}\0".encode())
-        with file.open("rb") as data:
-            digest.update(data.read(_SAMPLE_BYTES))
-            if size > _SAMPLE_BYTES:
-                data.seek(max(_SAMPLE_BYTES, size - _SAMPLE_BYTES))
-                digest.update(data.read())
-    return digest.hexdigest()
-
-
-def _check_folder(path: Path, needed: str) -> None:
-    if not path.is_dir():
-        raise DocumentError("documents.embedder_missing", name=path.name)
-    if not (path / needed).is_file():
-        raise _broken(path, f"{needed}: not there")
-    if not any(path.rglob("*.safetensors")):
-        raise _broken(path, "no safetensors")
-
-
-def _broken(path: Path, reason: object) -> DocumentError:
-    text = f"{type(reason).__name__}: {reason}" if isinstance(reason, Exception) else str(reason)
-    return DocumentError(
-        "documents.embedder_broken", name=path.name, reason=" ".join(text.split())[:200]
-    )
 
 
 def _use_threads(num_threads: int) -> None:

@@ -18,35 +18,34 @@ from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from webui.documents.embedding import EmbedderState, EmbedderStatus, Embedding
 from webui.documents.errors import DocumentError
 from webui.documents.messages import Reading
+from webui.documents.model_folder import can_embed
 from webui.documents.ocr import as_line, is_available
 from webui.documents.pages import Chunk, Page, PageProblem, RecognisedPage, TextRun
 from webui.documents.process import (
     Cancelled,
     DocumentReader,
-    EmbedderProcess,
     LocalEmbedder,
     ReadDocument,
 )
-from webui.documents.retriever import Found, Retriever
+from webui.documents.retriever import Found, MakeStore, Retriever
+from webui.documents.trust import CollectionTest, run_test
 from webui.errors import AppError
 from webui.storage import (
     ChunkRow,
     Document,
     Documents,
     DocumentStatus,
-    EmbedderRow,
     NotFoundError,
     PageRow,
     StorageError,
 )
-from webui.strings import Language
 
 log = logging.getLogger(__name__)
 
 MAX_UPLOAD_BYTES = 1_000_000_000
-_EMBED_BATCH = 32
 _MAX_NAMED_PAGES = 8
 _RECOGNISED = ".ocr"  # behind a document's id
 
@@ -70,20 +69,21 @@ class Library:
         self,
         documents: Documents,
         folder: Path,
-        embedder: EmbedderProcess | None = None,
-        embedder_name: str = "",
+        embedding: Embedding | None = None,
+        make_store: MakeStore | None = None,
     ) -> None:
         self._documents = documents
         self._folder = folder
         self._reader = DocumentReader()
         self._drawer = DocumentReader()  # a picture must not wait until a long file is read
-        self._embedder = embedder
-        self._embedder_name = embedder_name
-        self.retriever = Retriever(documents, embedder)
+        self._embedding = embedding
+        self.retriever = Retriever(documents, embedding, make_store)
         self._passwords: dict[str, str] = {}  # never stored
         self._cancelled: set[str] = set()
         self._progress: dict[str, Progress] = {}
         self._wake = threading.Event()
+        self._idle = threading.Event()
+        self._idle.set()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -105,10 +105,11 @@ class Library:
         self._wake.set()
         self._reader.stop()
         self._drawer.stop()
-        if self._embedder:
-            self._embedder.stop()
+        if self._embedding:
+            self._embedding.stop()
         if self._thread:
             self._thread.join()
+        self.retriever.close()
 
     # --- documents -------------------------------------------------------------------------------
 
@@ -201,13 +202,43 @@ class Library:
 
     def embedder(self) -> LocalEmbedder | None:
         """The model that documents are embedded with; None while there is none."""
-        return LocalEmbedder(self._embedder_name, self._embedder) if self._embedder else None
+        if self._embedding is None:
+            return None
+        return LocalEmbedder(self._embedding.choice.name, self._embedding.process)
 
     def search(
         self, owner: str, question: str, limit: int = 10, document_ids: list[str] | None = None
     ) -> Found:
         """See Retriever.search."""
         return self.retriever.search(owner, question, limit, document_ids)
+
+    def test_collection(
+        self, owner: str, collection_id: str, num_questions: int = 100
+    ) -> Iterator[CollectionTest]:
+        """Questions from its own sentences, and how many find them: snapshots, the result last.
+
+        Blocking between snapshots; closing the iterator ends it. Raises DocumentError for a
+        collection without sentences to ask about.
+        """
+        documents = self._documents.documents(owner, collection_id)
+        ids = [document.id for document in documents]
+        return run_test(self._documents, self.retriever, owner, ids, num_questions)
+
+    # --- the embedding model ---------------------------------------------------------------------
+
+    def embedder_status(self) -> EmbedderStatus:
+        """Which model searches by meaning, how far it is, what is wrong; without loading it."""
+        if self._embedding is None:
+            problem = None if can_embed() else DocumentError("documents.no_torch")
+            return EmbedderStatus(EmbedderState.NONE, problem=problem)
+        return self._embedding.status()
+
+    def reembed(self) -> None:
+        """Embed everything anew with the chosen model; `progress` tells how far it is."""
+        if self._embedding is None:
+            raise DocumentError("documents.no_embedder")
+        self._embedding.reembed()
+        self._work_soon()
 
     # --- pages -----------------------------------------------------------------------------------
 
@@ -229,7 +260,8 @@ class Library:
         """Until there is nothing to do; for tests and the command line."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            if not self._documents.unfinished() and not self._progress:
+            is_idle = self._idle.is_set() and not self._wake.is_set()
+            if is_idle and not self._documents.unfinished():
                 return True
             time.sleep(0.02)
         return False
@@ -242,19 +274,21 @@ class Library:
 
     def _work(self) -> None:
         while not self._closing.is_set():
+            self._idle.clear()
             self._wake.clear()
             try:
                 for document in self._documents.unfinished():
                     self._read(document)
                     if self._closing.is_set():
                         return
-                self._embed_missing()
+                self._embed()
             except StorageError as error:  # a full disk: the documents stay unfinished
                 log.error("the library cannot go on: %s", error)
             except NotFoundError:
                 continue  # removed meanwhile; look again
             finally:
                 self._progress.clear()
+            self._idle.set()
             self._wake.wait()
 
     def _read(self, document: Document) -> None:
@@ -312,7 +346,7 @@ class Library:
             chunks=[_chunk_row(chunk) for chunk in read.chunks],
             problem=_unreadable(unusable),
         )
-        self.retriever.forget(document.owner)
+        self.retriever.forget(document.owner, document.id)
         if replaced:
             self._forget(document.owner, [replaced])
 
@@ -320,50 +354,18 @@ class Library:
         pages = self._documents.page_problems(owner, document_id)
         return _unreadable([number for number, problem, _ in pages if problem])
 
-    def _embed_missing(self) -> None:
-        """Vectors for all chunks that have none by this model, a batch at a time."""
-        embedder = self._embedder
-        if embedder is None:
+    def _embed(self) -> None:
+        if self._embedding is None:
             return
-        try:
-            self._embed_with(embedder)
-        except Cancelled:
-            log.info("embedding was stopped")
-        except AppError as error:
-            if isinstance(error, StorageError | NotFoundError):
-                raise
-            log.error("no vectors: %s", error.message(Language.EN))
 
-    def _embed_with(self, embedder: EmbedderProcess) -> None:
-        if not self._documents.has_chunks():
-            return
-        ready = embedder.ready(self._closing.is_set)
-        self._documents.save_embedder(
-            EmbedderRow(
-                ready.fingerprint,
-                self._embedder_name,
-                ready.num_dimensions,
-                ready.query_prompt,
-                ready.document_prompt,
-            )
-        )
-        started = time.monotonic()
-        num_total = self._documents.num_without_vectors(ready.fingerprint)
-        num_done = 0
-        while batch := self._documents.without_vectors(ready.fingerprint, _EMBED_BATCH):
+        def report(num_done: int, num_total: int, started: float) -> None:
             self._report("", "embedding", num_done, num_total, started)
-            texts = tuple(text for _, text in batch)
-            data = embedder.embed(texts, is_query=False, is_cancelled=self._closing.is_set)
-            size = 2 * ready.num_dimensions
-            vectors = [data[start : start + size] for start in range(0, len(data), size)]
-            numbers = (number for number, _ in batch)
-            self._documents.save_vectors(
-                ready.fingerprint, list(zip(numbers, vectors, strict=True))
-            )
-            num_done += len(batch)
-            if self._documents.unfinished():
-                self._wake.set()  # reading goes before embedding; come back afterwards
-                return
+
+        def is_interrupted() -> bool:
+            return bool(self._documents.unfinished())
+
+        if not self._embedding.run(self._closing.is_set, is_interrupted, report):
+            self._wake.set()  # reading goes before embedding; come back afterwards
 
     def _report(self, id: str, stage: str, num_done: int, num_total: int, started: float) -> None:
         elapsed_s = time.monotonic() - started
@@ -398,8 +400,8 @@ class Library:
             copy.unlink(missing_ok=True)
 
     def _forget(self, owner: str, document_ids: list[str]) -> None:
-        self.retriever.forget(owner)
         for id in document_ids:
+            self.retriever.forget(owner, id)
             self._cancelled.add(id)
             self._passwords.pop(id, None)
             self._file(id).unlink(missing_ok=True)

@@ -44,6 +44,7 @@ from webui.documents.messages import (
     Started,
     Vectors,
 )
+from webui.documents.model_folder import check_embedder
 from webui.documents.pages import Chunk, Page, Reader, RecognisedPage
 from webui.errors import AppError
 from webui.wire import read_frame, write_frame
@@ -279,6 +280,7 @@ class EmbedderProcess:
         with self._process.reserved():
             if self._ready and self._process.is_running and self._process.pid == self._ready_pid:
                 return self._ready
+            check_embedder(self._path)  # before a process is started for nothing
             job = LoadEmbedder(str(self._path), self._num_threads)
             for message in self._process.run(job, Budget(_LOAD_LIMIT_S), is_cancelled):
                 if isinstance(message, EmbedderReady):

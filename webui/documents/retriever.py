@@ -7,19 +7,21 @@ Knows nothing about the model that answers.
 import logging
 import statistics
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from webui.documents.embedding import Embedding
 from webui.documents.pages import Span
-from webui.documents.process import EmbedderProcess
-from webui.documents.vectors import VectorIndex
+from webui.documents.vectors import FaissStore, VectorStore
 from webui.errors import AppError
 from webui.storage import ChunkRow, Documents
 
 log = logging.getLogger(__name__)
 
 NUM_CANDIDATES = 100  # from each search
-VECTOR_WEIGHT = 0.4  # of a trained model; measured best from .3 to .6
+NUM_RERANKED = 20
+
+MakeStore = Callable[[str, str, int], VectorStore]  # owner, fingerprint, dimensions
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +51,13 @@ class Retriever:
     def __init__(
         self,
         documents: Documents,
-        embedder: EmbedderProcess | None = None,
-        vector_weight: float = VECTOR_WEIGHT,
+        embedding: Embedding | None = None,
+        make_store: MakeStore | None = None,
     ) -> None:
         self._documents = documents
-        self._embedder = embedder
-        self._weight = vector_weight
-        self._indexes: dict[tuple[str, str], VectorIndex] = {}
+        self._embedding = embedding
+        self._make_store = make_store or _in_memory
+        self._stores: dict[tuple[str, str], VectorStore] = {}
         self._lock = threading.Lock()
 
     def search(
@@ -71,53 +73,94 @@ class Retriever:
         )
         vectors: dict[int, float] = {}
         problem = None
-        if self._embedder:
+        if self._embedding and self._embedding.choice.vector_weight > 0:
             try:
-                vectors = self._nearest(self._embedder, owner, question, document_ids)
+                vectors = self._nearest(self._embedding, owner, question, document_ids)
             except AppError as error:
                 log.warning("keyword search alone: %s", error)
                 problem = error
-        scores = mixed(keywords, vectors, self._weight)
-        best = sorted(scores, key=lambda number: (-scores[number], number))[:limit]
-        rows = self._documents.chunks(owner, best)
-        passages = [
+        weight = self._embedding.choice.vector_weight if self._embedding else 0.0
+        scores = mixed(keywords, vectors, weight)
+        best = sorted(scores, key=lambda number: (-scores[number], number))
+        passages = self._passages(
+            owner, best[: max(limit, NUM_RERANKED)], scores, keywords, vectors
+        )
+        passages, rerank_problem = self._reranked(question, passages)
+        return Found(passages[:limit], bool(vectors), problem or rerank_problem)
+
+    def forget(self, owner: str, document_id: str) -> None:
+        """After a document has gone, or was read anew; the others stay in the index."""
+        with self._lock:
+            stores = [store for (who, _), store in self._stores.items() if who == owner]
+        for store in stores:
+            store.delete_doc(document_id)
+
+    def close(self) -> None:
+        with self._lock:
+            stores, self._stores = list(self._stores.values()), {}
+        for store in stores:
+            store.close()
+
+    def _passages(
+        self,
+        owner: str,
+        numbers: Sequence[int],
+        scores: Mapping[int, float],
+        keywords: Mapping[int, float],
+        vectors: Mapping[int, float],
+    ) -> list[Passage]:
+        rows = self._documents.chunks(owner, numbers)
+        return [
             _passage(rows[number], scores[number], keywords.get(number, 0.0), vectors.get(number))
-            for number in best
+            for number in numbers
             if number in rows
         ]
-        return Found(passages, used_vectors=bool(vectors), problem=problem)
 
-    def forget(self, owner: str) -> None:
-        """After documents have gone: the owner's vectors are read anew at the next search."""
-        with self._lock:
-            for key in [key for key in self._indexes if key[0] == owner]:
-                del self._indexes[key]
+    def _reranked(
+        self, question: str, passages: list[Passage]
+    ) -> tuple[list[Passage], AppError | None]:
+        """In the order of the CrossEncoder, where there is one; as they were when it fails."""
+        reranker = self._embedding.choice.reranker if self._embedding else None
+        if self._embedding is None or reranker is None or len(passages) < 2:
+            return passages, None
+        texts = tuple(f"{passage.title}\n{passage.text}".strip() for passage in passages)
+        try:
+            scores = self._embedding.process.rerank(reranker, question, texts)
+        except AppError as error:
+            log.warning("passages are not reranked: %s", error)
+            return passages, error
+        ranked = (replace(p, score=score) for p, score in zip(passages, scores, strict=True))
+        return sorted(ranked, key=lambda passage: -passage.score), None
 
     def _nearest(
         self,
-        embedder: EmbedderProcess,
+        embedding: Embedding,
         owner: str,
         question: str,
         document_ids: Sequence[str] | None,
     ) -> dict[int, float]:
-        ready = embedder.ready()
-        index = self._index(owner, ready.fingerprint, ready.num_dimensions)
-        if len(index) == 0:
+        embedding.check()
+        store = self._store(owner, embedding.fingerprint())
+        if store is None or store.count() == 0:
             return {}
-        among = None
-        if document_ids is not None:
-            among = self._documents.chunk_numbers(owner, document_ids)
-        vector = embedder.embed((question,), is_query=True)
-        return dict(index.search(vector, NUM_CANDIDATES, among))
+        return dict(store.search(embedding.query(question), NUM_CANDIDATES, document_ids))
 
-    def _index(self, owner: str, fingerprint: str, num_dimensions: int) -> VectorIndex:
+    def _store(self, owner: str, fingerprint: str) -> VectorStore | None:
         """The owner's vectors of this model and no other, with those added since last time."""
         with self._lock:
-            key = (owner, fingerprint)
-            index = self._indexes.setdefault(key, VectorIndex(num_dimensions))
-            if fingerprint in {row.fingerprint for row, _ in self._documents.embedders()}:
-                index.add(self._documents.vectors(fingerprint, owner, newer_than=index.highest))
-            return index
+            store = self._stores.get((owner, fingerprint))
+            if store is None:
+                num_dimensions = self._documents.vectors.num_dimensions(fingerprint)
+                if num_dimensions == 0:
+                    return None
+                store = self._make_store(owner, fingerprint, num_dimensions)
+                self._stores[owner, fingerprint] = store
+            store.add(self._documents.vectors.of_owner(fingerprint, owner, store.highest))
+            return store
+
+
+def _in_memory(_owner: str, _fingerprint: str, num_dimensions: int) -> VectorStore:
+    return FaissStore(num_dimensions)
 
 
 def mixed(

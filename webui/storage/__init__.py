@@ -11,7 +11,8 @@ nothing about models, prompts, tokens or the page.
     messages.py       the message tree
     archive.py        the JSON export: its shape, its strict validation (pure)
     summaries.py      summaries, their finished parts and results
-    documents.py      collections, documents, pages, chunks, vectors, keyword search
+    documents.py      collections, documents, pages, chunks, keyword search
+    vectors.py        vectors of chunks, per embedding model
     grams.py          what the keyword index holds, and queries over it (pure)
     preferences.py    sampling presets and small settings
     storage.py        Storage: owner checks and one transaction per call
@@ -26,7 +27,6 @@ from webui.storage.documents import (
     Document,
     Documents,
     DocumentStatus,
-    EmbedderRow,
     PageRow,
 )
 from webui.storage.storage import Storage
@@ -40,6 +40,7 @@ from webui.storage.values import (
     Role,
     Status,
 )
+from webui.storage.vectors import EmbedderRow, VectorRow, Vectors
 
 __all__ = [
     "ChunkRow",
@@ -62,4 +63,6 @@ __all__ = [
     "Summaries",
     "SummaryRecord",
     "TextTooLongError",
+    "VectorRow",
+    "Vectors",
 ]

@@ -1,8 +1,7 @@
-"""Collections, documents, their pages and chunks, the keyword index and the vectors, per owner.
+"""Collections, documents, their pages and chunks, and the keyword index, per owner.
 
 A document's pages, chunks and grams come in one transaction, and go in one: nothing is ever half
-indexed. Vectors are the truth that any vector index is built from. Knows nothing about files,
-models or what is in `places`.
+indexed. Knows nothing about files, models or what is in `places`.
 """
 
 import json
@@ -17,6 +16,7 @@ from webui.storage.conversations import NotFoundError, new_id
 from webui.storage.database import Database
 from webui.storage.grams import index_text, match_query
 from webui.storage.texts import MAX_TITLE_CHARS, clean, clean_json, clean_title
+from webui.storage.vectors import Vectors
 
 _MAX_IDS = 500  # in one statement
 
@@ -81,15 +81,6 @@ class ChunkRow:
     document_name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class EmbedderRow:
-    fingerprint: str
-    name: str
-    num_dimensions: int
-    query_prompt: str
-    document_prompt: str
-
-
 _DOCUMENT = """d.id, d.owner, c.id, d.name, d.sha256, d.num_bytes, d.status, d.kind, d.problem,
     d.num_pages, d.num_chunks, d.created_at, d.updated_at, d.replaces"""
 _PAGE = "page, text, places, width, height, continues, problem, is_recognised"
@@ -101,6 +92,7 @@ class Documents:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.vectors = Vectors(database)
 
     # --- collections -----------------------------------------------------------------------------
 
@@ -383,98 +375,6 @@ class Documents:
             )
             return [(number, float(score)) for number, score in rows]
 
-    # --- vectors ---------------------------------------------------------------------------------
-
-    def save_embedder(self, embedder: EmbedderRow) -> None:
-        with self._database.write() as db:
-            db.execute(
-                """
-                INSERT INTO embedders (fingerprint, name, num_dimensions, query_prompt,
-                    document_prompt) VALUES (?, ?, ?, ?, ?) ON CONFLICT (fingerprint) DO UPDATE
-                SET name = excluded.name, query_prompt = excluded.query_prompt,
-                    document_prompt = excluded.document_prompt
-                """,
-                (
-                    embedder.fingerprint,
-                    clean_title(embedder.name),
-                    embedder.num_dimensions,
-                    clean(embedder.query_prompt),
-                    clean(embedder.document_prompt),
-                ),
-            )
-
-    def embedders(self) -> list[tuple[EmbedderRow, int]]:
-        """Every model that has embedded something, with how many vectors it has."""
-        with self._database.read() as db:
-            rows = db.execute(
-                """
-                SELECT fingerprint, name, num_dimensions, query_prompt, document_prompt,
-                    (SELECT count(*) FROM vectors v WHERE v.embedder_number = e.number)
-                FROM embedders e ORDER BY number
-                """
-            )
-            return [(EmbedderRow(*row[:5]), row[5]) for row in rows]
-
-    def without_vectors(self, fingerprint: str, limit: int) -> list[tuple[int, str]]:
-        """Chunks of all owners that this embedder has not embedded: (number, indexed text)."""
-        with self._database.read() as db:
-            number = _embedder_number(db, fingerprint)
-            rows = db.execute(
-                """
-                SELECT k.number, k.indexed || k.text FROM chunks k WHERE NOT EXISTS
-                    (SELECT 1 FROM vectors v
-                     WHERE v.embedder_number = ? AND v.chunk_number = k.number)
-                ORDER BY k.number LIMIT ?
-                """,
-                (number, limit),
-            )
-            return [(chunk, text) for chunk, text in rows]
-
-    def num_without_vectors(self, fingerprint: str) -> int:
-        with self._database.read() as db:
-            number = _embedder_number(db, fingerprint)
-            (num_chunks,) = db.execute("SELECT count(*) FROM chunks").fetchone()
-            (num_vectors,) = db.execute(
-                "SELECT count(*) FROM vectors WHERE embedder_number = ?", (number,)
-            ).fetchone()
-            return int(num_chunks - num_vectors)
-
-    def save_vectors(self, fingerprint: str, vectors: Sequence[tuple[int, bytes]]) -> int:
-        """Those whose chunk is still there; refuses another length. Returns how many."""
-        with self._database.write() as db:
-            number = _embedder_number(db, fingerprint)
-            (num_dimensions,) = db.execute(
-                "SELECT num_dimensions FROM embedders WHERE number = ?", (number,)
-            ).fetchone()
-            if any(len(vector) != 2 * num_dimensions for _, vector in vectors):
-                raise ValueError(f"a vector of this embedder has {num_dimensions} dimensions")
-            saved = db.executemany(
-                "INSERT OR REPLACE INTO vectors (embedder_number, chunk_number, vector)"
-                " SELECT ?, number, ? FROM chunks WHERE number = ?",
-                [(number, vector, chunk) for chunk, vector in vectors],
-            )
-            return saved.rowcount
-
-    def vectors(self, fingerprint: str, owner: str, newer_than: int = 0) -> list[tuple[int, bytes]]:
-        """The owner's vectors of one embedder: (chunk number, vector), by number."""
-        with self._database.read() as db:
-            number = _embedder_number(db, fingerprint)
-            return db.execute(
-                """
-                SELECT v.chunk_number, v.vector FROM vectors v
-                JOIN chunks k ON k.number = v.chunk_number
-                JOIN documents d ON d.number = k.document_number
-                WHERE v.embedder_number = ? AND d.owner = ? AND v.chunk_number > ?
-                ORDER BY v.chunk_number
-                """,
-                (number, clean(owner), newer_than),
-            ).fetchall()
-
-    def delete_vectors(self, fingerprint: str) -> None:
-        """Forget an embedder and all that it has embedded."""
-        with self._database.write() as db:
-            db.execute("DELETE FROM embedders WHERE fingerprint = ?", (fingerprint,))
-
 
 def _collection(db: sqlite3.Connection, owner: str, id: str) -> Collection:
     number = _collection_number(db, owner, id)
@@ -527,15 +427,6 @@ def _page(row: Sequence[Any]) -> PageRow:
     values = list(row)
     values[5], values[7] = bool(row[5]), bool(row[7])
     return PageRow(*values)
-
-
-def _embedder_number(db: sqlite3.Connection, fingerprint: str) -> int:
-    row = db.execute(
-        "SELECT number FROM embedders WHERE fingerprint = ?", (fingerprint,)
-    ).fetchone()
-    if row is None:
-        raise NotFoundError
-    return int(row[0])
 
 
 def _among(owner: str, document_ids: Sequence[str] | None) -> tuple[str, list[str]]:

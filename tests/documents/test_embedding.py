@@ -1,0 +1,172 @@
+"""Embedding in the library: chosen, resumed, never mixed, offered anew; keywords when it fails."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.documents.makemodel import static_model
+from tests.documents.makepdf import write
+from webui.catalog.entries import load_entries
+from webui.documents.embedders import choose_embedder
+from webui.documents.embedding import EmbedderChoice, EmbedderState, Embedding
+from webui.documents.errors import DocumentError
+from webui.documents.library import Library
+from webui.documents.process import EmbedderProcess
+from webui.storage import Storage
+
+ME = "me"
+MODELS = Path(__file__).parents[2] / "models"
+TEXTS = {"a.txt": "年次有給休暇は十日を与える。", "b.txt": "出張の旅費は実費を支給する。"}
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Iterator[Storage]:
+    storage = Storage(tmp_path / "kajogaki.db")
+    yield storage
+    storage.close()
+
+
+def library_with(
+    storage: Storage, folder: Path, choice: EmbedderChoice, process: EmbedderProcess | None = None
+) -> Library:
+    embedding = Embedding(storage.documents, choice, process)
+    library = Library(storage.documents, folder / "documents", embedding)
+    library.start()
+    return library
+
+
+def fill(library: Library, storage: Storage, folder: Path, texts: dict[str, str] = TEXTS) -> None:
+    where = storage.documents.create_collection(ME, "x").id
+    for name, text in texts.items():
+        library.add(ME, where, name, write(folder / name, text.encode()))
+    assert library.wait(60)
+
+
+def test_the_library_embeds_and_searches_with_both(
+    storage: Storage, tiny_model: Path, tiny_process: EmbedderProcess, tmp_path: Path
+) -> None:
+    library = library_with(storage, tmp_path, EmbedderChoice(tiny_model, "tiny"), tiny_process)
+    fill(library, storage, tmp_path)
+    status = library.embedder_status()
+    assert (status.state, status.name, status.num_embedded, status.num_chunks) == (
+        "ready",
+        "tiny",
+        2,
+        2,
+    )
+    found = library.search(ME, "有給休暇")
+    assert found.used_vectors and found.problem is None
+    assert found.passages[0].document_name == "a.txt"
+    assert found.passages[0].vector_score is not None
+    library.remove(ME, found.passages[0].document_id)
+    assert {p.document_name for p in library.search(ME, "有給休暇").passages} == {"b.txt"}
+    vectors = storage.documents.vectors
+    ((row, num_vectors),) = vectors.embedders()
+    assert (row.name, row.num_dimensions, num_vectors) == ("tiny", 32, 1)
+    with pytest.raises(ValueError, match="32 dimensions"):
+        vectors.save(row.fingerprint, [(2, b"\0" * 10)])
+
+
+@pytest.mark.thorough
+def test_another_model_is_offered_and_never_mixed(
+    storage: Storage, tiny_model: Path, tiny_process: EmbedderProcess, tmp_path: Path
+) -> None:
+    first = library_with(storage, tmp_path, EmbedderChoice(tiny_model, "tiny"), tiny_process)
+    fill(first, storage, tmp_path)
+    other = EmbedderChoice(static_model(tmp_path / "other", seed=1), "other")
+    library = library_with(storage, tmp_path, other)
+    assert library.wait(10)
+    status = library.embedder_status()
+    assert status.needs_reembedding
+    assert (status.other_models, status.num_embedded) == (("tiny",), 0)
+    found = library.search(ME, "有給休暇")
+    assert found.passages and not found.used_vectors
+    assert found.problem and found.problem.key == "documents.other_embedder"
+    library.reembed()
+    assert library.wait(60)
+    status = library.embedder_status()
+    assert (status.state, status.num_embedded, status.other_models) == ("ready", 2, ())
+    assert library.search(ME, "有給休暇").used_vectors
+    library.close()
+
+
+def test_a_search_goes_on_without_a_broken_model(storage: Storage, tmp_path: Path) -> None:
+    library = library_with(storage, tmp_path, EmbedderChoice(tmp_path / "nowhere", "gone"))
+    fill(library, storage, tmp_path)
+    found = library.search(ME, "旅費")
+    assert found.passages and not found.used_vectors
+    assert found.problem and found.problem.key == "documents.embedder_missing"
+    status = library.embedder_status()
+    assert status.state is EmbedderState.BROKEN and status.problem
+    with pytest.raises(DocumentError):
+        library.reembed()
+    library.close()
+
+
+def test_a_reranker_that_is_none_leaves_the_order_and_says_so(
+    storage: Storage, tiny_model: Path, tiny_process: EmbedderProcess, tmp_path: Path
+) -> None:
+    choice = EmbedderChoice(tiny_model, "tiny", reranker=tiny_model)
+    library = library_with(storage, tmp_path, choice, tiny_process)
+    fill(library, storage, tmp_path)
+    found = library.search(ME, "旅費の支給")
+    assert found.passages[0].document_name == "b.txt"
+    assert found.problem and found.problem.key in (
+        "documents.reranker_wrong",
+        "documents.embedder_broken",
+    )
+    assert library.embedder_status().reranker_problem
+
+
+def test_without_a_model_there_is_keyword_search(storage: Storage, tmp_path: Path) -> None:
+    library = Library(storage.documents, tmp_path / "documents")
+    assert library.embedder_status().state is EmbedderState.NONE
+    with pytest.raises(DocumentError):
+        library.reembed()
+
+
+def test_an_installed_model_goes_before_the_built_in_one(tmp_path: Path) -> None:
+    model = tmp_path / "builtin"
+    model.mkdir()
+    (model / "modules.json").touch()
+    entries = load_entries(MODELS, tmp_path).entries
+    builtin = choose_embedder(entries, tmp_path, model)
+    assert builtin and builtin.is_builtin and builtin.vector_weight == 0
+    (model / "weight.toml").write_text("vector_weight = 0.25", encoding="utf-8")
+    weighted = choose_embedder(entries, tmp_path, model)
+    assert weighted and weighted.vector_weight == 0.25
+    for name in ("multilingual-e5-small", "ruri-v3-30m", "japanese-reranker-tiny-v2"):
+        (tmp_path / name).mkdir()
+    chosen = choose_embedder(entries, tmp_path, model)
+    assert chosen and (chosen.path, chosen.is_builtin) == (tmp_path / "ruri-v3-30m", False)
+    assert chosen.reranker == tmp_path / "japanese-reranker-tiny-v2"
+    asked = choose_embedder(entries, tmp_path, model, embedder="multilingual-e5-small")
+    assert asked and asked.path.name == "multilingual-e5-small"
+    assert choose_embedder(entries, tmp_path, model, embedder="off") is None
+    assert choose_embedder(entries, tmp_path, tmp_path / "nothing") == chosen
+
+
+# --- testing a collection ------------------------------------------------------------------------
+
+
+def test_a_collection_tests_itself(storage: Storage, tmp_path: Path) -> None:
+    library = Library(storage.documents, tmp_path / "documents")
+    library.start()
+    rules = "".join(
+        f"第{n}条 {a}の申請は、{b}の承認を得て、{n}日前までに総務部へ提出する。"
+        for n, (a, b) in enumerate(
+            (a, b) for a in ("休暇", "出張", "残業", "転勤") for b in ("部長", "課長", "社長")
+        )
+    )
+    fill(library, storage, tmp_path, {"規程.txt": rules})
+    (collection,) = storage.documents.collections(ME)
+    *_, last = library.test_collection(ME, collection.id, num_questions=8)
+    assert last.is_complete and 0 < last.num_total <= 8
+    assert 0 <= last.recall[1] <= last.recall[10] <= 1
+    assert len(last.misses) == round((1 - last.recall[10]) * last.num_total)
+    first, *_ = library.test_collection(ME, collection.id)
+    assert (first.num_done, first.is_complete) == (0, False)
+    with pytest.raises(DocumentError):
+        list(library.test_collection("other", collection.id))
+    library.close()
