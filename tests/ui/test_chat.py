@@ -173,9 +173,33 @@ def test_a_megabyte_of_text_is_kept_and_explained(page: Page, site: Site) -> Non
     composer(page).press("Enter")
     expect(page.locator(".notice")).to_contain_text("長すぎます", timeout=FINISHED)
     expect(page.get_by_role("button", name="すべて表示")).to_be_visible()
-    assert site.path(conversation_of(page))[0].content == text.strip(" ") or text
-    page.get_by_role("button", name="質問を編集").click()
-    expect(page.get_by_role("textbox", name="編集")).to_be_visible()
+    chat = conversation_of(page)
+    assert site.path(chat)[0].content == text
+    page.get_by_role("button", name="末尾だけを使う").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("使われない部分", timeout=FINISHED)
+    expect(dialog.locator("pre")).to_contain_text("あいうえお漢字ＡＢＣ")
+    dialog.get_by_role("button", name="やめる").click()
+    expect(page.get_by_role("button", name="質問を編集")).to_be_visible()
+    assert site.path(chat)[0].content == text, "nothing is cut before it is confirmed"
+    page.get_by_role("button", name="先頭だけを使う").click()
+    dialog.get_by_role("button", name="この部分だけを送る").click(timeout=FINISHED)
+    expect(page.locator(".pager").first).to_contain_text("2 / 2", timeout=FINISHED)
+    shorter = site.path(chat)[0].content
+    assert 1000 < len(shorter) < len(text) and text.startswith(shorter)
+    page.get_by_role("button", name="停止").click()
+
+
+def test_a_long_system_prompt_is_one_of_the_choices(open_page: OpenPage, site: Site) -> None:
+    chat = site.conversation("質問です")
+    site.storage.update_conversation(OWNER, chat, system_prompt="かならず守ってください。" * 3000)
+    page = open_page(f"/?chat={chat}")
+    page.get_by_role("button", name="回答する").click()
+    expect(page.locator(".notice")).to_contain_text("システムプロンプト", timeout=FINISHED)
+    page.get_by_role("button", name="先頭だけを使う").click()
+    expect(page.get_by_role("alert").last).to_contain_text("残りません")
+    page.get_by_role("button", name="システムプロンプトを短くする").click()
+    expect(page.locator("#system-prompt textarea")).to_be_focused()
 
 
 def test_a_killed_engine_costs_one_sentence_and_no_text(open_page: OpenPage, site: Site) -> None:

@@ -93,7 +93,7 @@ class Chat:
                 async for update in updates:
                     yield update
         except AppError as error:
-            yield draft.fail(error.message(language))
+            yield draft.fail(error, language)
         finally:
             draft.close()
 

@@ -67,7 +67,7 @@ def fit_history(
     raises.
     """
     turns = _turns(path)
-    room = n_ctx - min(sampling.max_tokens, n_ctx // ANSWER_SHARE)
+    room = room_for_prompt(n_ctx, sampling.max_tokens)
     sizes = [
         sum(len(tokenizer.encode_text(message["content"])) + TURN_TOKENS for message in turn)
         for turn in turns
@@ -88,6 +88,11 @@ def fit_history(
     usage = ContextUsage(len(ids), n_ctx, len(turns), first)
     fitted = replace(sampling, max_tokens=min(sampling.max_tokens, n_ctx - len(ids)))
     return FittedPrompt(tuple(ids), rendered, fitted, usage)
+
+
+def room_for_prompt(n_ctx: int, max_tokens: int) -> int:
+    """Tokens of a context that a prompt may take, so that there is room for an answer."""
+    return n_ctx - min(max_tokens, n_ctx // ANSWER_SHARE)
 
 
 def _turns(path: Sequence[Message]) -> list[Turn]:

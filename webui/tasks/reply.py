@@ -12,10 +12,13 @@ from typing import Any
 from webui.engine.client import Delta, Progress
 from webui.engine.pool import Waiting
 from webui.engine.request import FinishReason, Usage
+from webui.errors import AppError
 from webui.prompts import ReasoningParser
 from webui.storage import Message, Status, Storage
+from webui.strings import Language
 from webui.tasks.ask.inquiry import AnswerUpdate
 from webui.tasks.ask.result import Answer
+from webui.tasks.context import QuestionTooLongError
 
 SAVE_S = 1.0  # what a crash of the whole app may lose
 
@@ -125,10 +128,11 @@ class Draft:
             self._save(Status.WRITING)
         return self.current()
 
-    def fail(self, sentence: str) -> ReplyUpdate:
+    def fail(self, error: AppError, language: Language) -> ReplyUpdate:
         """It ended with an error; the text so far is kept with the sentence beside it."""
-        self.update(ReplyState.ERROR, error=sentence)
-        update = self.update(ReplyState.ERROR, stats=self._stats({}))
+        self.update(ReplyState.ERROR, error=error.message(language))
+        too_long = {"too_long": error.values} if isinstance(error, QuestionTooLongError) else {}
+        update = self.update(ReplyState.ERROR, stats=self._stats(too_long))
         self._save(Status.PARTIAL if update.text else Status.ERROR)
         return update
 

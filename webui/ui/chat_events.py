@@ -131,6 +131,14 @@ class ChatEvents:
         message_id = self._editable(owner, text_of(event._data, "message"))
         return await conversation.delete_message(self._application, owner, message_id, language)
 
+    async def on_shorten(self, event: gr.EventData, request: gr.Request) -> Any:
+        """What of a too long question could be sent: the browser shows it and asks."""
+        owner, language = _reader(request)
+        message_id = self._editable(owner, text_of(event._data, "message"))
+        keep = text_of(event._data, "keep")
+        parts = await conversation.shortened(self._application, owner, message_id, keep)
+        return {**parts, "nonce": secrets.token_hex(4)}
+
     def on_model(self, event: gr.EventData, request: gr.Request, *panel: Any) -> tuple[Any, ...]:
         """(header, *panel values): another model's makers recommend other values."""
         owner, language = _reader(request)

@@ -27,6 +27,7 @@ BRIDGE_EVENTS = (
     "undo_turn",
     "delete_message",
     "model",
+    "shorten",
 )
 # Every event: not in the API's docs, no progress overlay, never dropped while another one runs.
 QUIET: dict[str, Any] = {
@@ -47,6 +48,7 @@ class ChatTab:
     transcript: gr.HTML
     live: gr.HTML
     problem: gr.HTML
+    shortened: gr.HTML
     bridge: gr.HTML
     conversation_id: gr.Textbox  # filled in the browser, for the panel's events
 
@@ -80,6 +82,7 @@ def build_chat(conversations: gr.HTML) -> ChatTab:
         drawn_by("composer", "composer")
         live = drawn_by("live", "live", visible="hidden")
         problem = drawn_by("problem", "problem", visible="hidden")
+        shortened = drawn_by("shortened", "shortened", visible="hidden")
         names = ", ".join(f"'{name}'" for name in BRIDGE_EVENTS)
         bridge = gr.HTML(
             html_template=" ",
@@ -88,7 +91,9 @@ def build_chat(conversations: gr.HTML) -> ChatTab:
             visible="hidden",
         )
         conversation_id = gr.Textbox(visible="hidden")
-    return ChatTab(conversations, header, transcript, live, problem, bridge, conversation_id)
+    return ChatTab(
+        conversations, header, transcript, live, problem, shortened, bridge, conversation_id
+    )
 
 
 def wire_chat(demo: gr.Blocks, tab: ChatTab, panel: SettingsPanel, events: ChatEvents) -> None:
@@ -113,6 +118,7 @@ def wire_chat(demo: gr.Blocks, tab: ChatTab, panel: SettingsPanel, events: ChatE
     _wire(tab, bridge.version, events.on_version, [tab.transcript])
     _wire(tab, bridge.undo_turn, events.on_undo, [tab.transcript])
     _wire(tab, bridge.delete_message, events.on_delete_message, [tab.transcript])
+    _wire(tab, bridge.shorten, events.on_shorten, [tab.shortened])
     _wire(
         tab,
         bridge.model,

@@ -15,6 +15,7 @@ from webui.errors import AppError
 from webui.storage import Role
 from webui.strings import Language
 from webui.tasks.context import ContextUsage
+from webui.tasks.shorten import Keep, shorten
 from webui.ui.message_view import (
     NUM_TURNS_SHOWN,
     LiveReply,
@@ -30,6 +31,7 @@ from webui.ui.replies import Replies
 
 MAX_TURNS_SHOWN = 10_000
 MODEL_SETTING = "model_id"
+MAX_DROPPED_SHOWN = 600  # characters, at each end
 MAX_VARIABLES = 32
 MAX_VARIABLE_CHARS = 100
 
@@ -233,6 +235,30 @@ async def delete_message(
     conversation_id = application.storage.message(owner, message_id).conversation_id
     application.storage.delete_message(owner, message_id)
     return await transcript(application, owner, conversation_id, language)
+
+
+async def shortened(
+    application: Application, owner: str, message_id: str, keep: str
+) -> dict[str, str | int]:
+    """The part of a too long question that fits, and enough of the rest to decide by."""
+    if keep not in set(Keep):
+        raise BadRequestError("ui.bad_request")
+    parts = await shorten(
+        application.storage,
+        application.engines,
+        application.chat.formats,
+        owner,
+        message_id,
+        Keep(keep),
+    )
+    return {
+        "message": message_id,
+        "keep": keep,
+        "kept": parts.kept,
+        "num_dropped": len(parts.dropped),
+        "dropped_begins": parts.dropped[:MAX_DROPPED_SHOWN],
+        "dropped_ends": parts.dropped[MAX_DROPPED_SHOWN:][-MAX_DROPPED_SHOWN:],
+    }
 
 
 def _check_free(

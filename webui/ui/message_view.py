@@ -24,6 +24,8 @@ class MessageView(TypedDict):
     statistics: list[str]  # the quiet line below
     notice: str  # one sentence, if it did not end well
     is_problem: bool  # the notice tells of an error
+    too_long: bool  # the question does not fit: the reader chooses what to leave out
+    has_long_system: bool  # and the system prompt is part of why
     is_writing: bool  # another tab, or one that has just been closed
     version: int
     num_versions: int
@@ -139,6 +141,8 @@ def status_line(update: ReplyUpdate, language: Language) -> str:
 
 def statistics_line(stats: Mapping[str, Any], language: Language) -> list[str]:
     """Tokens, tokens per second, elapsed time and time to first token, as far as known."""
+    if not stats.get("completion_tokens"):
+        return []  # nothing was written: a notice says why
     return [
         text(f"ui.stat_{name}", language, value=stats[name])
         for name in ("completion_tokens", "tokens_per_s", "elapsed_s", "time_to_first_token_s")
@@ -148,6 +152,8 @@ def statistics_line(stats: Mapping[str, Any], language: Language) -> list[str]:
 
 def _message_view(message: Message, begins_window: bool, language: Language) -> MessageView:
     is_answer = message.role is Role.ASSISTANT
+    too_long = message.stats.get("too_long")
+    num_system = too_long.get("num_system") if isinstance(too_long, Mapping) else 0
     return MessageView(
         id=message.id,
         role=str(message.role),
@@ -157,6 +163,8 @@ def _message_view(message: Message, begins_window: bool, language: Language) -> 
         statistics=statistics_line(message.stats, language) if is_answer else [],
         notice=_notice(message, language),
         is_problem=message.status is Status.ERROR or bool(message.stats.get("error")),
+        too_long=bool(too_long) and message.status is Status.ERROR,
+        has_long_system=bool(num_system),
         is_writing=message.status is Status.WRITING,
         version=message.version,
         num_versions=message.num_versions,

@@ -45,14 +45,15 @@ function layer(kind) {
   return front.querySelector(`.${kind}`) || front.appendChild(h("div", { class: kind }));
 }
 
-/** Whether the reader says yes. */
-export function confirmed(question, yes) {
+/** Whether the reader says yes. `detail` is an element that helps to decide. */
+export function confirmed(question, yes, { detail = null, isDanger = true } = {}) {
   return new Promise((resolve) => {
     const dialog = h("dialog", { class: "question", "aria-label": question },
-      h("p", {}, question),
+      h("p", {}, question), detail,
       h("div", { class: "question-buttons" },
         h("button", { type: "button", onclick: () => dialog.close("") }, t("cancel")),
-        h("button", { type: "button", class: "danger", onclick: () => dialog.close("yes") }, yes)));
+        h("button", { type: "button", class: isDanger ? "danger" : "primary",
+          onclick: () => dialog.close("yes") }, yes)));
     dialog.addEventListener("close", () => {
       dialog.remove();
       resolve(dialog.returnValue === "yes");

@@ -59,6 +59,11 @@ function togglePanel() {
   if (isOpen) emit("pane", "panel");
 }
 
+on("edit_system", () => {
+  if (!document.documentElement.classList.contains("panel-open")) togglePanel();
+  document.querySelector("#system-prompt textarea").focus();
+});
+
 on("pane", (name) => { // one at a time: two beside the chat would leave it no room
   if (name !== "panel" && document.documentElement.classList.contains("panel-open")) togglePanel();
 });

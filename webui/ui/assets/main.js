@@ -5,6 +5,7 @@ import { conversations } from "./conversations.js";
 import { bridge, listing, openConversation, reloadConversation, send,
   state } from "./core.js";
 import { problem, watchConnection } from "./dialogs.js";
+import { shortened } from "./fitting.js";
 import { header, panelHead } from "./header.js";
 import { inspector, inspectorBridge, manner } from "./inspector.js";
 import { models, modelsBridge } from "./models.js";
@@ -16,7 +17,7 @@ const AWAY_MS = 3000; // another tab may have changed things meanwhile
 
 Object.assign(window.kajogaki, { bridge, composer, conversations, header, inspector,
   inspectorBridge, live, manner, models,
-  modelsBridge, navigation, panelHead, problem, summary, summaryBridge,
+  modelsBridge, navigation, panelHead, problem, shortened, summary, summaryBridge,
   transcript, conversationId: () => state.conversation });
 
 watchConnection();

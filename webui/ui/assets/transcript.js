@@ -7,10 +7,12 @@
 import { addressOf, emit, follow, h, icon, iconButton, on, reloadConversation,
   send, state, t } from "./core.js";
 import { confirmed, toast } from "./dialogs.js";
+import { waysToFit } from "./fitting.js";
 import { typeset } from "./math.js";
 import { editor, tools } from "./message_tools.js";
 
 const NEAR_END_PX = 80;
+const HANDLED_MS = 600; // scrolling goes on so long after a turn of the wheel
 const WRITTEN_ELSEWHERE_MS = 1500; // then look again
 const TURNS_MORE = 20;
 const LONG_MESSAGE_CHARS = 3000;
@@ -55,6 +57,7 @@ class Transcript {
   #problem = null; // an error that belongs to no message
   #atEnd = true; // then it stays there, whatever grows
   #top = 0; // where the reader was
+  #handledAt = -Infinity; // when wheel, finger, key or scroll bar was last used
   #timer = 0;
 
   constructor(scroll, column) {
@@ -63,14 +66,21 @@ class Transcript {
     const stay = new ResizeObserver(() => this.#atEnd && this.toEnd());
     stay.observe(scroll);
     stay.observe(column);
+    for (const name of ["wheel", "touchmove", "keydown", "pointerdown", "pointermove"]) {
+      const isUsed = (event) => name !== "pointermove" || event.buttons;
+      scroll.addEventListener(name, (event) => {
+        if (isUsed(event)) this.#handledAt = performance.now();
+      }, { passive: true });
+    }
   }
 
-  /** Whether the end is in sight. Only moving up leaves it: content may grow before the event. */
+  /** Whether the end is in sight. Only the reader moving up leaves it: what is drawn anew, such as
+   *  formulas, shrinks and grows by itself. */
   onScroll() {
     const { scrollHeight, scrollTop, clientHeight } = this.#scroll;
     const isNear = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
     if (isNear) this.#atEnd = true;
-    else if (scrollTop < this.#top) this.#atEnd = false;
+    else if (scrollTop < this.#top && performance.now() - this.#handledAt < HANDLED_MS) this.#atEnd = false;
     this.#top = scrollTop;
     return isNear;
   }
@@ -134,9 +144,10 @@ class Transcript {
     const { messages, num_earlier: numEarlier } = this.#view;
     const active = state.lives.get(this.#view.conversation);
     const nodes = numEarlier ? [this.#earlierButton(numEarlier)] : [];
+    const isOwn = this.#view.acknowledged && this.#view.acknowledged === state.sent; // live follows
     const shown = new Map();
     messages.forEach((message, index) => {
-      if (message.id === active?.message) return;
+      if (message.id === active?.message || (message.is_writing && isOwn)) return;
       if (message.begins_window) nodes.push(windowLine());
       const context = { isLast: index === messages.length - 1 && !active, isBusy: Boolean(active) };
       const entry = this.#entry(message, context);
@@ -163,9 +174,9 @@ class Transcript {
       return [this.#live.node];
     }
     this.#live = null;
-    if (this.#problem) return [notice(this.#problem)];
+    if (this.#problem) return [notice(this.#problem, [])];
     if (this.#view.messages.at(-1)?.role !== "user") return [];
-    return [notice(t("no_answer"), { label: t("answer_now"), run: () => retry() }, false)];
+    return [notice(t("no_answer"), [{ label: t("answer_now"), run: () => retry() }], false)];
   }
 
   #earlierButton(num) {
@@ -199,9 +210,12 @@ function messageNode(message, context) {
   };
   node.append(...body, tools(message, context, actions));
   if (message.notice) {
-    const fix = context.isLast && !message.text
-      ? { label: t("edit_question"), run: () => editLastQuestion(node) } : undefined;
-    node.insertBefore(notice(message.notice, fix, message.is_problem), node.lastChild);
+    const canEdit = context.isLast && !message.text && !message.is_writing;
+    const fixes = canEdit ? [{ label: t("edit_question"), run: () => editLastQuestion(node) }] : [];
+    if (canEdit && message.too_long) {
+      fixes.push(...waysToFit(() => questionBefore(node).dataset.id, message.has_long_system));
+    }
+    node.insertBefore(notice(message.notice, fixes, message.is_problem), node.lastChild);
   }
   return node;
 }
@@ -287,9 +301,9 @@ function greeting() {
       { type: "button", onclick: () => emit("compose", t(key)) }, t(key)))));
 }
 
-function notice(sentence, action, isProblem = true) {
+function notice(sentence, actions, isProblem = true) {
   return h("div", { class: isProblem ? "notice" : "notice quiet", role: isProblem && "alert" }, h("span", {}, sentence),
-    action ? h("button", { type: "button", onclick: action.run }, action.label) : null);
+    actions.map((action) => h("button", { type: "button", onclick: action.run }, action.label)));
 }
 
 function windowLine() {
@@ -311,8 +325,11 @@ function edit(node, message) {
 }
 
 function editLastQuestion(node) {
-  const questions = [...node.parentElement.querySelectorAll(".turn.user")];
-  questions.at(-1)?.querySelector("[data-tool=edit]")?.click();
+  questionBefore(node)?.querySelector("[data-tool=edit]")?.click();
+}
+
+function questionBefore(node) {
+  return [...node.parentElement.querySelectorAll(".turn.user")].at(-1);
 }
 
 function retry() {
