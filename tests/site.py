@@ -3,10 +3,12 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from webui.storage import Message, Role, Storage
@@ -40,6 +42,22 @@ class Site:
 
     def path(self, conversation_id: str) -> list[Message]:
         return self.storage.path(OWNER, conversation_id)
+
+
+@contextmanager
+def standing_still(process: subprocess.Popen[str]) -> Iterator[None]:
+    """The loaded models of this app compute nothing meanwhile: what is being written stays so."""
+    children = psutil.Process(process.pid).children()
+    engines = [child for child in children if "webui.engine.worker" in child.cmdline()]
+    assert engines, "no model is loaded"
+    for engine in engines:
+        engine.suspend()
+    try:
+        yield
+    finally:
+        for engine in engines:
+            if engine.is_running():
+                engine.resume()
 
 
 @pytest.fixture(scope="session")

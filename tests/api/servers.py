@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import openai
-import psutil
 
 PROJECT_DIR = Path(__file__).parents[2]
 
@@ -21,21 +20,6 @@ class Server:
 
     def client(self, key: str = "none") -> openai.OpenAI:
         return openai.OpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0, timeout=60)
-
-
-@contextmanager
-def standing_still(server: Server) -> Iterator[None]:
-    """Its loaded models compute nothing meanwhile, so that what runs goes on running."""
-    children = psutil.Process(server.process.pid).children()
-    engines = [child for child in children if "webui.engine.worker" in child.cmdline()]
-    assert engines, "no model is loaded"
-    for engine in engines:
-        engine.suspend()
-    try:
-        yield
-    finally:
-        for engine in engines:
-            engine.resume()
 
 
 @contextmanager

@@ -5,7 +5,8 @@ import asyncio
 import httpx
 import pytest
 
-from tests.api.servers import Server, standing_still
+from tests.api.servers import Server
+from tests.site import standing_still
 
 CHAT = "/v1/chat/completions"
 ENDLESS = {
@@ -58,7 +59,7 @@ def test_who_goes_while_waiting_leaves_the_queue(server: Server, stream: bool) -
     async def test() -> None:
         async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
             await warm(client)
-            with standing_still(server):
+            with standing_still(server.process):
                 body = {**ENDLESS, "stream": stream}
                 tasks = [asyncio.create_task(client.post(CHAT, json=body)) for _ in range(16)]
                 await until_in_hand(client, 16)
@@ -77,7 +78,7 @@ def test_a_waiting_stream_is_kept_open_by_comments(server: Server) -> None:
     async def test() -> None:
         async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
             await warm(client)
-            with standing_still(server):
+            with standing_still(server.process):
                 busy = [asyncio.create_task(client.post(CHAT, json=ENDLESS)) for _ in range(8)]
                 await until_in_hand(client, 8)
                 async with client.stream("POST", CHAT, json={**ENDLESS, "stream": True}) as answer:

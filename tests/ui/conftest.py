@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    ViewportSize,
+    expect,
+    sync_playwright,
+)
 
 from tests.site import Site
 
@@ -26,6 +33,8 @@ NO_BROWSER = (
     "no Chromium found: the browser tests did not run "
     "(install Debian's chromium, or set KAJOGAKI_CHROMIUM to one)"
 )
+
+PATIENCE_MS = 60_000  # the machine may be busy; what is there is seen at once
 
 OpenPage = Callable[..., Page]
 
@@ -49,6 +58,7 @@ def browser() -> Iterator[Browser]:
         pytest.skip(NO_BROWSER)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        expect.set_options(timeout=PATIENCE_MS)
         yield browser
         browser.close()
 
@@ -57,6 +67,7 @@ def browser() -> Iterator[Browser]:
 def desktop(browser: Browser) -> Iterator[BrowserContext]:
     """One context for most tests, so that Gradio's files are loaded and compiled once."""
     context = browser.new_context(viewport=DESKTOP, locale="en-US")
+    context.set_default_timeout(PATIENCE_MS)
     yield context
     context.close()
 
@@ -76,6 +87,7 @@ def open_page(browser: Browser, desktop: BrowserContext, site: Site) -> Iterator
         context = desktop
         if options:
             context = browser.new_context(**{"viewport": DESKTOP, "locale": "en-US", **options})
+            context.set_default_timeout(PATIENCE_MS)
             context.on("page", watch)
             contexts.append(context)
         page = context.new_page()

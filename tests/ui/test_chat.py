@@ -3,8 +3,8 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.site import ENDLESS, OWNER, Site
-from tests.ui.actions import FINISHED, composer, conversation_of, send, wait_for_answer
+from tests.site import ENDLESS, OWNER, Site, standing_still
+from tests.ui.actions import composer, conversation_of, send, until, wait_for_answer
 from tests.ui.conftest import PHONE, OpenPage
 from webui.storage import Role, Status
 
@@ -46,9 +46,10 @@ def test_stop_keeps_what_was_written(open_page: OpenPage, site: Site) -> None:
     chat = site.conversation(**ENDLESS)
     page = open_page(f"/?chat={chat}")
     send(page, "止めるまで続けて")
-    expect(page.locator(".live .answer .block").first).to_be_visible(timeout=FINISHED)
-    page.get_by_role("button", name="停止").click()
-    expect(page.get_by_role("button", name="送信")).to_be_visible(timeout=1000)
+    expect(page.locator(".live .answer .block").first).to_be_visible()
+    with standing_still(site.process):
+        page.get_by_role("button", name="停止").click()
+        expect(page.get_by_role("button", name="送信")).to_be_visible()
     expect(page.locator(".turn.assistant .notice")).to_contain_text("途中で止まった")
     answer = site.path(chat)[-1]
     assert answer.status is Status.PARTIAL
@@ -61,16 +62,17 @@ def test_stop_reaches_an_answer_from_another_tab(open_page: OpenPage, site: Site
     chat = site.conversation(**ENDLESS)
     page = open_page(f"/?chat={chat}")
     send(page, "続けて")
-    expect(page.locator(".live .answer .block").first).to_be_visible(timeout=FINISHED)
+    expect(page.locator(".live .answer .block").first).to_be_visible()
     other = page.context.new_page()
-    other.goto(page.url)
-    expect(other.locator(".turn.assistant .notice")).to_contain_text("別の画面")
-    composer(other).fill("割り込み")
-    composer(other).press("Enter")
-    expect(other.locator(".notice").last).to_contain_text("回答中")
-    expect(composer(other)).to_have_value("割り込み")  # nothing typed is lost
-    page.get_by_role("button", name="停止").click()
-    expect(page.get_by_role("button", name="送信")).to_be_visible()
+    with standing_still(site.process):
+        other.goto(page.url)
+        expect(other.locator(".turn.assistant .notice")).to_contain_text("別の画面")
+        composer(other).fill("割り込み")
+        composer(other).press("Enter")
+        expect(other.locator(".notice").last).to_contain_text("回答中")
+        expect(composer(other)).to_have_value("割り込み")  # nothing typed is lost
+        page.get_by_role("button", name="停止").click()
+        expect(page.get_by_role("button", name="送信")).to_be_visible()
     expect(other.locator(".turn.assistant .notice")).to_contain_text("途中で止まった")
 
 
@@ -78,8 +80,10 @@ def test_a_closed_tab_frees_the_engine(open_page: OpenPage, site: Site) -> None:
     chat = site.conversation(**ENDLESS)
     page = open_page(f"/?chat={chat}")
     send(page, "続けて")
-    expect(page.locator(".live .answer .block").first).to_be_visible(timeout=FINISHED)
-    page.close()
+    expect(page.locator(".live .answer .block").first).to_be_visible()
+    with standing_still(site.process):
+        page.close()
+        until(lambda: site.path(chat)[-1].status is Status.PARTIAL)
     fresh = open_page(f"/?chat={chat}")
     expect(fresh.locator(".turn.assistant .notice")).to_contain_text("途中で止まった")
 
@@ -88,7 +92,7 @@ def test_regenerating_keeps_versions_to_page_through(page: Page, site: Site) -> 
     send(page, "一つ目")
     first = wait_for_answer(page).locator(".answer").inner_text()
     page.get_by_role("button", name="もう一度生成").click()
-    expect(page.locator(".pager")).to_have_text("2 / 2", timeout=FINISHED)
+    expect(page.locator(".pager")).to_have_text("2 / 2")
     page.get_by_role("button", name="前の版").click()
     expect(page.locator(".pager")).to_have_text("1 / 2")
     expect(page.locator(".turn.assistant .answer")).to_have_text(first)
@@ -171,7 +175,7 @@ def test_a_megabyte_of_text_is_kept_and_explained(page: Page, site: Site) -> Non
         "(box, text) => { box.value = text; box.dispatchEvent(new Event('input')) }", text
     )
     composer(page).press("Enter")
-    expect(page.locator(".notice")).to_contain_text("長すぎます", timeout=FINISHED)
+    expect(page.locator(".notice")).to_contain_text("長すぎます")
     expect(page.get_by_role("button", name="すべて表示")).to_be_visible()
     chat = conversation_of(page)
     assert site.path(chat)[0].content == text
@@ -208,11 +212,11 @@ def test_a_killed_engine_costs_one_sentence_and_no_text(open_page: OpenPage, sit
     chat = site.conversation(**ENDLESS)
     page = open_page(f"/?chat={chat}")
     send(page, "続けて")
-    expect(page.locator(".live .answer .block").first).to_be_visible(timeout=FINISHED)
+    expect(page.locator(".live .answer .block").first).to_be_visible()
     for worker in psutil.Process(site.process.pid).children(recursive=True):
         worker.kill()
     notice = page.locator(".turn.assistant .notice")
-    expect(notice).to_contain_text("途中で止まりました", timeout=2000)
+    expect(notice).to_contain_text("途中で止まりました")
     assert [message.role for message in site.path(chat)] == [Role.USER, Role.ASSISTANT]
     site.storage.update_conversation(OWNER, chat, sampling={"max_tokens": 20})
     send(page, "もう一度")
@@ -281,4 +285,3 @@ def test_the_end_stays_in_sight_until_the_reader_scrolls_up(
     assert page.evaluate(far) > 200
     page.get_by_role("button", name="最新のメッセージへ").click()
     page.wait_for_function(f"{far} < 60")
-    page.get_by_role("button", name="停止").click()

@@ -90,7 +90,8 @@ def test_a_draft_waits_in_its_conversation(open_page: OpenPage, site: Site) -> N
     expect(box).to_have_value("")
     page.get_by_role("link", name="下書きの会話").click()
     expect(box).to_have_value("書きかけの文")
-    page.wait_for_timeout(400)  # drafts are stored a moment after the last key
+    stored = "Object.values(localStorage).some((text) => text.includes('書きかけの文'))"
+    page.wait_for_function(stored)  # a moment after the last key
     page.reload()
     expect(box).to_have_value("書きかけの文")
 

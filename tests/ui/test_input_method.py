@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.site import ENDLESS, Site
+from tests.site import ENDLESS, Site, standing_still
 from tests.ui.conftest import OpenPage
 
 pytestmark = pytest.mark.browser
@@ -114,13 +114,14 @@ def test_escape_while_composing_does_not_stop_the_answer(open_page: OpenPage, si
     page = open_page(f"/?chat={site.conversation(**ENDLESS)}")
     composer(page).fill("続けて")
     composer(page).press("Enter")
-    expect(page.locator(".live .answer .block").first).to_be_visible(timeout=30_000)
+    expect(page.locator(".live .answer .block").first).to_be_visible()
     method = InputMethod(page)
-    composer(page).click()
-    method.compose()
-    method.key("Escape")
-    page.wait_for_timeout(300)
-    expect(page.get_by_role("button", name="停止")).to_be_visible()
+    with standing_still(site.process):
+        composer(page).click()
+        method.compose()
+        method.key("Escape")
+        page.wait_for_timeout(300)
+        expect(page.get_by_role("button", name="停止")).to_be_visible()
     method.commit()
     composer(page).press("Escape")
     expect(page.get_by_role("button", name="送信")).to_be_visible()
@@ -132,6 +133,6 @@ def test_a_composition_survives_the_whole_stream(page: Page) -> None:
     composer(page).press("Enter")
     expect(page.locator(".bubble")).to_be_visible()
     InputMethod(page).compose()
-    expect(page.locator(".turn.assistant .statistics")).to_be_visible(timeout=30_000)
+    expect(page.locator(".turn.assistant .statistics")).to_be_visible()
     InputMethod(page).commit()
     expect(composer(page)).to_have_value(WORD)

@@ -1,11 +1,13 @@
 """The inspector in a real browser: the exact prompt, what is wrong with it, formats, own ones."""
 
 import os
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.site import OWNER, Site
+from tests.ui.actions import until
 from tests.ui.conftest import PHONE, OpenPage
 
 pytestmark = pytest.mark.browser
@@ -82,22 +84,24 @@ def test_an_edited_template_is_previewed_saved_and_removed(open_page: OpenPage, 
 
 def test_what_the_format_reads_is_set_in_the_panel(open_page: OpenPage, site: Site) -> None:
     chat = site.conversation("質問です", "答え")
+
+    def sampling() -> dict[str, Any]:
+        return site.storage.conversation(OWNER, chat).sampling
+
     site.storage.set_setting(OWNER, "family:standin", "karakuri-8x7b")
     try:
         page = open_page(f"/?chat={chat}")
         page.get_by_role("button", name="生成の設定").click()
         slider = page.get_by_role("slider", name="ユーモア")
         slider.fill("3")
-        page.wait_for_timeout(800)
-        assert site.storage.conversation(OWNER, chat).sampling["variables"]["humor"] == 3
+        until(lambda: sampling().get("variables", {}).get("humor") == 3)
         inspector(page)
         expect(page.locator("#inspector .prompt-text")).to_contain_text("humor: 3")
         site.storage.set_setting(OWNER, "family:standin", "qwen3")
         page.reload()
         page.get_by_role("button", name="生成の設定").click()
         page.get_by_role("combobox", name="考えてから答える").select_option("off")
-        page.wait_for_timeout(800)
-        assert site.storage.conversation(OWNER, chat).sampling["thinking"] is False
+        until(lambda: sampling().get("thinking") is False)
     finally:
         site.storage.set_setting(OWNER, "family:standin", "")
 

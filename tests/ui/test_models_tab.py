@@ -108,18 +108,18 @@ def test_from_an_empty_folder_to_a_comparison(visit: Visit, models_site: ModelsS
     assert file
     stem = file.file.removesuffix(".gguf")
     card = model(page, stem)
-    expect(card).to_be_visible(timeout=30_000)
+    expect(card).to_be_visible()
     expect(card.locator(".badge")).to_have_text("余裕")
     assert (models_site.folder / file.file).exists()
     expect(entry(page)).to_contain_text("手元にあります")
 
     card.get_by_role("button", name="読み込む").click()
-    expect(card.locator(".badge")).to_have_text("読み込み済み", timeout=60_000)
+    expect(card.locator(".badge")).to_have_text("読み込み済み")
     expect(card).to_contain_text("実測")
     expect(page.locator(".memory")).to_contain_text("使っています")
 
     card.get_by_role("combobox").first.select_option("Q4_0")
-    expect(page.locator(".job")).to_contain_text("を作りました", timeout=60_000)
+    expect(page.locator(".job")).to_contain_text("を作りました")
     made = next(path for path in models_site.folder.glob("*Q4_0.gguf"))
     for model_id in (stem, made.stem):
         model(page, model_id).get_by_role("button", name="速さを測る").click()
@@ -138,7 +138,7 @@ def test_from_an_empty_folder_to_a_comparison(visit: Visit, models_site: ModelsS
     composer = page.locator("#composer textarea")
     composer.fill("こんにちは")
     composer.press("Enter")
-    expect(page.locator(".turn.assistant")).to_be_visible(timeout=30_000)
+    expect(page.locator(".turn.assistant")).to_be_visible()
 
 
 def test_pause_resume_and_cancel(visit: Visit, models_site: ModelsSite) -> None:
@@ -146,7 +146,7 @@ def test_pause_resume_and_cancel(visit: Visit, models_site: ModelsSite) -> None:
     page = visit()
     begin_download(page)
     download = page.locator(".download")
-    expect(download).to_contain_text(re.compile(r"受け取り中.*MB/s"), timeout=20_000)
+    expect(download).to_contain_text(re.compile(r"受け取り中.*MB/s"))
     expect(download.get_by_role("progressbar")).not_to_have_attribute("aria-valuenow", "0")
     download.get_by_role("button", name="一時停止").click()
     expect(download).to_contain_text("一時停止中")
@@ -157,7 +157,7 @@ def test_pause_resume_and_cancel(visit: Visit, models_site: ModelsSite) -> None:
     page.get_by_role("link", name="モデル", exact=True).click()
     expect(download).to_contain_text("一時停止中")
     download.get_by_role("button", name="再開").click()
-    expect(download).to_contain_text("受け取り中", timeout=20_000)
+    expect(download).to_contain_text("受け取り中")
     download.get_by_role("button", name="やめる").click()
     page.get_by_role("dialog").get_by_role("button", name="やめて消す").click()
     expect(download).to_have_count(0)
@@ -168,7 +168,7 @@ def test_what_the_hub_refuses_is_one_sentence(visit: Visit, models_site: ModelsS
     models_site.hub.gated.add(ENTRY.repository)
     page = visit()
     begin_download(page)
-    expect(page.locator(".download .bad")).to_contain_text("HF_TOKEN", timeout=20_000)
+    expect(page.locator(".download .bad")).to_contain_text("HF_TOKEN")
     page.locator(".other summary").click()
     page.get_by_role("textbox", name="リポジトリ").fill("../../etc")
     page.get_by_role("textbox", name="ファイル名").fill("x.gguf")

@@ -14,7 +14,7 @@ from webui.ui.replies import AlreadyAnsweringError, Replies
 def run(scenario: Coroutine[Any, Any, None]) -> None:
     """In a thread: while Playwright runs, this one has an event loop already."""
     with ThreadPoolExecutor() as pool:
-        pool.submit(lambda: asyncio.run(asyncio.wait_for(scenario, 2))).result()
+        pool.submit(lambda: asyncio.run(asyncio.wait_for(scenario, 60))).result()
 
 
 class Answer:

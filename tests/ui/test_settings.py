@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.site import OWNER, Site
-from tests.ui.actions import conversation_of, send, wait_for_answer
+from tests.ui.actions import conversation_of, send, until, wait_for_answer
 from tests.ui.conftest import OpenPage
 
 pytestmark = pytest.mark.browser
@@ -41,14 +41,14 @@ def test_settings_belong_to_the_conversation(open_page: OpenPage, site: Site) ->
     page.locator("#system-prompt textarea").fill("簡潔に答えてください。")
     page.locator("#knob-temperature input[type=number]").fill("0.3")
     page.locator("#knob-temperature input[type=number]").press("Tab")
-    page.wait_for_timeout(500)
+    until(lambda: site.storage.conversation(OWNER, chat).sampling)
     stored = site.storage.conversation(OWNER, chat)
     assert stored.system_prompt == "簡潔に答えてください。"
     assert stored.sampling == {"temperature": 0.3}
     page.locator("#preset-name :is(input, textarea)").fill("私の設定")
     page.get_by_role("button", name="保存").click()
     expect(page.locator("#preset input")).to_have_value("私の設定")
-    assert "私の設定" in site.storage.presets(OWNER)
+    until(lambda: "私の設定" in site.storage.presets(OWNER))
     other = open_page(f"/?chat={site.conversation('別の会話')}")
     expect(other.locator("#system-prompt textarea")).to_be_visible()  # the panel stays open
     expect(other.locator("#system-prompt textarea")).to_have_value("")
@@ -57,8 +57,7 @@ def test_settings_belong_to_the_conversation(open_page: OpenPage, site: Site) ->
     expect(other.locator("#system-prompt textarea")).to_have_value("簡潔に答えてください。")
     expect(other.locator("#knob-temperature input[type=number]")).to_have_value("0.3")
     other.locator("#preset-delete").click()
-    other.wait_for_timeout(300)
-    assert site.storage.presets(OWNER) == {}
+    until(lambda: site.storage.presets(OWNER) == {})
 
 
 def test_settings_made_before_the_first_message_count(page: Page, site: Site) -> None:
@@ -107,8 +106,7 @@ def test_the_panel_shows_what_the_makers_recommend(open_page: OpenPage, site: Si
         expect(temperature).to_have_value("1")
         temperature.fill("0.7")
         temperature.press("Tab")
-        page.wait_for_timeout(500)
-        assert site.storage.conversation(OWNER, chat).sampling == {"temperature": 0.7}
+        until(lambda: site.storage.conversation(OWNER, chat).sampling == {"temperature": 0.7})
         page.reload()
         expect(temperature).to_have_value("0.7")
     finally:

@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.site import Site
+from tests.site import OWNER, Site, standing_still
 from tests.tasks.summary_world import document
 from tests.ui.conftest import PHONE, OpenPage
 
 pytestmark = pytest.mark.browser
-WAIT_MS = 90_000
 TEXT = document(4)
 
 
@@ -28,16 +27,14 @@ def choose(page: Page, **options: str) -> None:
 
 def plan_and_start(page: Page) -> None:
     page.get_by_role("button", name="見積もる").click()
-    expect(page.locator("#summary-view .plan")).to_contain_text("トークン", timeout=WAIT_MS)
+    expect(page.locator("#summary-view .plan")).to_contain_text("トークン")
     page.locator("#summary-view .plan .primary").click()
     question = page.locator("dialog[open] .danger")
     done = page.locator("#summary-view .bullet")
-    expect(question.or_(done).or_(page.locator("#summary-view .run:visible")).first).to_be_visible(
-        timeout=WAIT_MS
-    )
+    expect(question.or_(done).or_(page.locator("#summary-view .run:visible")).first).to_be_visible()
     if question.count():
         question.click()
-    done.first.wait_for(timeout=WAIT_MS)
+    done.first.wait_for()
 
 
 def test_quotes_from_text_to_sources(page: Page, tmp_path: Path) -> None:
@@ -70,7 +67,7 @@ def test_a_file_is_dropped_in_and_found_in_the_history(page: Page, tmp_path: Pat
     path.write_text(document(3), encoding="cp932")
     open_summary(page)
     page.locator("#summary-view input[type=file]").set_input_files(path)
-    expect(page.locator("#summary-view .files")).to_contain_text("報告書.txt", timeout=WAIT_MS)
+    expect(page.locator("#summary-view .files")).to_contain_text("報告書.txt")
     choose(page, mode="verbatim", num_bullets="2")
     plan_and_start(page)
     expect(page.locator("#summary-view .bullet")).to_have_count(2)
@@ -84,7 +81,7 @@ def test_a_file_without_text_says_so(page: Page, tmp_path: Path) -> None:
     path.write_text("  \n", encoding="utf-8")
     open_summary(page)
     page.locator("#summary-view input[type=file]").set_input_files(path)
-    expect(page.locator(".toast")).to_contain_text("empty.txt", timeout=WAIT_MS)
+    expect(page.locator(".toast")).to_contain_text("empty.txt")
 
 
 def test_nothing_in_the_text_becomes_markup(page: Page) -> None:
@@ -98,20 +95,26 @@ def test_nothing_in_the_text_becomes_markup(page: Page) -> None:
 
 def test_a_long_run_can_be_stopped_and_continued(page: Page, site: Site) -> None:
     open_summary(page)
-    page.locator("#summary-view textarea").fill(document(160))
-    choose(page, mode="abstract", num_bullets="5")
+    page.locator("#summary-view textarea").fill(document(60))
+    choose(page, mode="abstract", num_bullets="5", granularity="terse")
     page.get_by_role("button", name="見積もる").click()
-    expect(page.locator("#summary-view .plan")).to_contain_text("区間", timeout=WAIT_MS)
+    expect(page.locator("#summary-view .plan")).to_contain_text("区間")
     page.locator("#summary-view .plan .primary").click()
     question = page.locator("dialog[open] .danger")
-    progress = page.locator("#summary-view .progress-text")
-    expect(question.or_(progress).first).to_be_visible(timeout=WAIT_MS)
+    progress = page.locator("#summary-view .run-text")
+    expect(question.or_(progress).first).to_be_visible()
     if question.count():
         question.click()
-    expect(progress).to_have_text(re.compile("処理中 [1-9]"), timeout=WAIT_MS)
-    page.get_by_role("button", name="止める").click()
-    expect(page.locator("#summary-view .past", has_text="途中").first).to_be_visible()
-    assert site.storage.summaries.newest("local")[0].num_parts_done >= 1
+    expect(progress).to_have_text(re.compile("処理中 [1-9]"))
+    past = page.locator("#summary-view .past", has_text="途中").first
+    with standing_still(site.process):
+        page.get_by_role("button", name="止める").click()
+        expect(past).to_be_visible()
+        stopped = site.storage.summaries.newest(OWNER)[0]
+    assert stopped.num_parts_done >= 1
+    past.click()
+    expect(page.locator("#summary-view .bullet")).to_have_count(5)
+    assert site.storage.summaries.newest(OWNER)[0].id == stopped.id
 
 
 def test_continue_in_chat_brings_the_text(page: Page) -> None:

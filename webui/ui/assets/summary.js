@@ -226,7 +226,7 @@ function drawRun() {
   if (!view.is_running || !run) { parts.run.replaceChildren(); return; }
   const percent = run.total ? 100 * run.done / run.total : 100 * run.load_fraction;
   parts.run.replaceChildren(
-    h("div", { class: "line" }, h("p", { class: "progress-text", role: "status" }, runText(run)),
+    h("div", { class: "line" }, h("p", { class: "run-text", role: "status" }, runText(run)),
       h("span", { class: "buttons" }, button([icon("stop"), s("cancel")], () => act("cancel"), { class: "button stop" }))),
     h("div", { class: "bar", role: "progressbar", "aria-label": s("title"), "aria-valuemin": 0,
       "aria-valuemax": 100, "aria-valuenow": Math.round(percent) }, h("i", { style: `width:${percent}%` })),
