@@ -18,7 +18,7 @@ test: dev
 	$(VENV) -m pytest -m "not thorough"
 
 thorough: dev
-	$(VENV) -m pytest -m thorough
+	$(VENV) -m pytest -m "thorough or hypothesis" --hypothesis-profile thorough
 
 lint: dev
 	$(VENV) -m ruff format --check .

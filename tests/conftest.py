@@ -11,6 +11,7 @@ os.environ["OMP_THREAD_LIMIT"] = "1"
 
 import pytest
 
+import tests.budget  # noqa: F401 (Hypothesis's profiles, before any test is read)
 from tests.makegguf import tiny_hybrid, tiny_recurrent
 from tests.site import site as site
 

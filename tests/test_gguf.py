@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests import rawgguf as raw
+from tests.budget import examples
 from webui.gguf import TENSOR_TYPES, BadGgufError, GgufHeader, read_header
 from webui.strings import Language
 
@@ -194,8 +195,8 @@ def headers(standin: Path) -> list[bytes]:
 
 
 @settings(
-    max_examples=500,
-    deadline=1000,
+    max_examples=examples(500),
+    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(which=st.integers(0, 1), patches=PATCHES)

@@ -9,6 +9,7 @@ from gguf import TokenType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.budget import examples
 from tests.golden.conversations import GOLDEN_DIR, families
 from tests.vocabularies import byte_pairs, sentencepiece
 from webui.engine.tokenizer import Tokenizer
@@ -58,7 +59,7 @@ CONTENT = HOSTILE.map(lambda parts: "x" + "".join(parts) + "x")
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=examples(12))
 @given(data=st.data())
 def test_hostile_messages_add_no_control_token(
     vocabularies: dict[str, Tokenizer], name: str, data: st.DataObject
@@ -74,7 +75,7 @@ def test_hostile_messages_add_no_control_token(
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-@settings(deadline=None, max_examples=6)
+@settings(deadline=None, max_examples=examples(6))
 @given(data=st.data())
 def test_the_ids_of_a_prompt_give_its_text_back(
     vocabularies: dict[str, Tokenizer], name: str, data: st.DataObject

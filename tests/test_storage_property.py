@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
+from tests.budget import examples
 from webui.errors import AppError
 from webui.storage import NotFoundError, Role, Status, Storage
 from webui.storage.texts import search_key, snippet
@@ -258,7 +259,7 @@ class StorageMachine(RuleBasedStateMachine):
 
 
 StorageMachine.TestCase.settings = settings(
-    max_examples=40,
+    max_examples=examples(40),
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
@@ -317,7 +318,7 @@ exports = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(exports)
 def test_export_import_export_is_the_same(data: dict[str, Any]) -> None:
     with open_storage() as storage:
@@ -336,7 +337,7 @@ def shape(conversation: dict[str, Any]) -> list[tuple[Any, ...]]:
     return [(m["id"], m["parent"], m["role"], m["status"]) for m in conversation["messages"]]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(exports, st.data())
 def test_a_changed_export_is_taken_whole_or_not_at_all(
     data: dict[str, Any], draws: st.DataObject
@@ -355,7 +356,7 @@ def test_a_changed_export_is_taken_whole_or_not_at_all(
             json.dumps(storage.export_all("alice"), ensure_ascii=False).encode()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(plain_json)
 def test_no_data_crashes_an_import(data: object) -> None:
     with open_storage() as storage, pytest.raises(AppError):
@@ -381,7 +382,7 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
 mixed = st.text(st.sampled_from("aAＡｶﾞガかが\u3099①㍿ßﷺ 　\nあい猫😀%_"), max_size=40)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(mixed, mixed, st.data())
 def test_search_finds_exactly_the_texts_that_contain_the_query(
     one: str, two: str, draws: st.DataObject
@@ -401,7 +402,7 @@ def test_search_finds_exactly_the_texts_that_contain_the_query(
         assert found == {id for id, text in ids.items() if needle in search_key(text)}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(mixed, st.integers(0, 600), mixed, st.integers(0, 600), mixed)
 def test_a_snippet_contains_the_match(
     before: str, num_before: int, middle: str, num_after: int, after: str

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.budget import examples
+
 CHAT = "/v1/chat/completions"
 TEXT = "/v1/completions"
 NUMBERS = (
@@ -150,7 +152,9 @@ FIELDS = st.sampled_from(
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.dictionaries(FIELDS, JSON_VALUES, min_size=1, max_size=3))
 def test_any_value_in_any_field_gets_an_answer(http: httpx.Client, fields: dict[str, Any]) -> None:
@@ -162,7 +166,9 @@ def test_any_value_in_any_field_gets_an_answer(http: httpx.Client, fields: dict[
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(JSON_VALUES)
 def test_any_json_as_a_schema_gets_an_answer(http: httpx.Client, schema: Any) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.budget import examples
 from tests.documents.makepdf import write
 from webui.documents.errors import DocumentError
 from webui.documents.process import EmbedderProcess
@@ -48,7 +49,7 @@ def test_another_length_is_refused() -> None:
         store.search(b"\0\0", 1)
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.lists(st.lists(st.floats(-1, 1, width=16), min_size=4, max_size=4), min_size=1))
 def test_a_small_store_is_exact(vectors: list[list[float]]) -> None:
     store = FaissStore(4)

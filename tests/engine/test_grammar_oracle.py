@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from tests.budget import examples
 from webui.engine.grammar import Grammar, GrammarError, Matcher
 from webui.engine.mask import PieceTable
 
@@ -197,7 +198,7 @@ def _walk(oracle: Oracle, sampler: Any, grammar: Grammar, data: st.DataObject) -
 
 
 @given(text=grammars(), data=st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_mask_equals_llama_cpps(oracle: Oracle, text: str, data: st.DataObject) -> None:
     grammar = Grammar.parse(text)
     sampler = oracle.sampler(text)
@@ -218,7 +219,7 @@ _FRAGMENTS = st.sampled_from(
 
 
 @given(lines=st.lists(st.lists(_FRAGMENTS, max_size=8).map("".join), min_size=1, max_size=3))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_every_grammar_read_here_is_read_by_llama_cpp(oracle: Oracle, lines: list[str]) -> None:
     text = "\n".join(f"{name} ::= {line}" for name, line in zip(_NAMES, lines, strict=False))
     try:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.budget import examples
 from tests.engine.cores import load_message
 from tests.makegguf import random_llama
 from webui.engine.client import Delta, Engine
@@ -138,7 +139,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(JSON)
 def test_any_json_is_a_grammar_or_a_clear_error(schema: Any) -> None:
     try:

@@ -4,6 +4,7 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from tests.budget import examples
 from webui.engine.prefix_cache import Copy, PrefixCache, Trim
 from webui.engine.request import FinishReason, Request, SamplingParams, SequenceOutput
 from webui.engine.scheduler import Batch, Sampled, Scheduler
@@ -147,6 +148,6 @@ class SchedulerMachine(RuleBasedStateMachine):
 
 
 SchedulerMachine.TestCase.settings = settings(
-    max_examples=200, stateful_step_count=40, deadline=None, database=None
+    max_examples=examples(200), stateful_step_count=40, deadline=None, database=None
 )
 TestSchedulerMachine = SchedulerMachine.TestCase

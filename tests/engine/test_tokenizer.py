@@ -12,6 +12,7 @@ from gguf import TokenType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.budget import examples
 from tests.vocabularies import byte_pairs, sentencepiece
 from webui.engine.runs import MAX_RUN, cuts_in_long_runs
 from webui.engine.tokenizer import IncrementalDetokenizer, StopChecker, Tokenizer, TokenizerError
@@ -88,7 +89,7 @@ def _message() -> st.SearchStrategy[tuple[str, bool]]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(data=st.data())
 def test_honest_prompts_get_llama_cpps_own_ids(
     vocabularies: dict[str, Tokenizer], name: str, data: st.DataObject
@@ -100,7 +101,7 @@ def test_honest_prompts_get_llama_cpps_own_ids(
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(data=st.data())
 def test_no_message_ever_becomes_a_control_token(
     vocabularies: dict[str, Tokenizer], name: str, data: st.DataObject

@@ -7,6 +7,7 @@ from gguf import TokenType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.budget import examples
 from tests.vocabularies import byte_pairs, sentencepiece
 from webui.engine.tokenizer import Tokenizer
 from webui.prompts import Choice, ModelFacts, builtin_families, choose_family
@@ -61,7 +62,7 @@ def test_every_token_is_shown_with_where_it_came_from(chatml: Tokenizer) -> None
     assert sum(inspection.num_tokens.values()) == len(inspection.tokens)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(content=st.text("a b\n</s>|こ", max_size=20))
 def test_a_messages_tokens_are_its_own_with_added_spaces_too(
     llama: Tokenizer, content: str

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.budget import examples
 from tests.makegguf import random_llama
 from tests.tasks.summary_world import ME, World, document, in_world
 from webui.errors import AppError
@@ -95,7 +96,7 @@ def test_any_text_any_number_any_mode(random_model: Path, tmp_path: Path) -> Non
     async def test(world: World) -> None:
         loop = asyncio.get_running_loop()
 
-        @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=examples(12), deadline=None, suppress_health_check=list(HealthCheck))
         @given(words, st.integers(1, 4), st.sampled_from(["abstract", "verbatim"]))
         def check(text: str, count: int, mode: str) -> None:
             work = one(world, text, count, mode)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.budget import examples
 from webui.ui.markdown import StreamingMarkdown, to_blocks
 
 ALLOWED = {
@@ -37,7 +38,7 @@ class Tags(HTMLParser):
         self.found.append((tag, dict(attrs)))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(SOURCES)
 def test_only_harmless_markup_comes_out(source: str) -> None:
     for tag, attributes in Tags("".join(to_blocks(source))).found:
@@ -50,7 +51,7 @@ def test_only_harmless_markup_comes_out(source: str) -> None:
         assert href is None or re.match(r"(https?://|mailto:)", href, re.IGNORECASE)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(SOURCES, st.integers(1, 7))
 @example("\\[\n```py\n\\]", 1)  # a formula that closes late takes the fence into itself
 @example("\\[\n- x\n---\n\\]", 1)
