@@ -63,11 +63,11 @@ async def measured(load: LoadModel, num_tokens: int) -> int:
     [
         ("F16", {}),
         ("F16", {"n_ctx": 16384, "kv_type": "q8_0"}),
-        ("F16", {"flash_attn": "off", "n_ctx": 2048}),
         ("Q8_0", {"n_slots": 32}),
-        ("Q4_K_M", {"mmap": False}),
-        ("Q4_0", {}),
-        ("Q2_K", {"n_ctx": 1024, "n_slots": 1}),
+        pytest.param("F16", {"flash_attn": "off", "n_ctx": 2048}, marks=pytest.mark.thorough),
+        pytest.param("Q4_K_M", {"mmap": False}, marks=pytest.mark.thorough),
+        pytest.param("Q4_0", {}, marks=pytest.mark.thorough),
+        pytest.param("Q2_K", {"n_ctx": 1024, "n_slots": 1}, marks=pytest.mark.thorough),
     ],
 )
 def test_the_prediction_is_within_ten_percent(

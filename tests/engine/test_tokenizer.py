@@ -242,7 +242,14 @@ def test_the_shared_vocabularies_are_used_where_they_are() -> None:
 
 
 class TestLongRuns:
-    @pytest.mark.parametrize("splitter", ["gpt-4o", "tekken", "default"])
+    @pytest.mark.parametrize(
+        "splitter",
+        [
+            "default",
+            pytest.param("gpt-4o", marks=pytest.mark.thorough),
+            pytest.param("tekken", marks=pytest.mark.thorough),
+        ],
+    )
     def test_a_megabyte_without_a_break_does_not_end_the_process(
         self, tmp_path: Path, splitter: str
     ) -> None:

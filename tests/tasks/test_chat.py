@@ -131,23 +131,27 @@ def test_stopping_keeps_what_was_written(standin: Path, tmp_path: Path) -> None:
     in_world(standin, tmp_path, test)
 
 
-def test_50_kills_in_the_middle_of_answers_lose_nothing(standin: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("num_kills", [3, pytest.param(50, marks=pytest.mark.thorough)])
+def test_kills_in_the_middle_of_answers_lose_nothing(
+    standin: Path, tmp_path: Path, num_kills: int
+) -> None:
     async def test(world: World) -> None:
         chat = world.conversation(**ENDLESS)
-        for turn in range(50):
+        for turn in range(num_kills):
             world.chat.send(ME, chat, f"質問 {turn}")
-            killed_at = 0.0
+            is_killed = False
             async for update in world.chat.reply(ME, chat):
-                if update.text and not killed_at and update.state is ReplyState.WRITING:
+                if update.text and not is_killed and update.state is ReplyState.WRITING:
                     engine = world.pool.engine
                     assert engine is not None and engine.pid is not None
-                    killed_at = time.perf_counter()
+                    is_killed = True
                     os.kill(engine.pid, signal.SIGKILL)
-            assert time.perf_counter() - killed_at < 2
             assert update.state is ReplyState.ERROR
             assert "もう一度" in update.error
         path = world.storage.path(ME, chat)
-        assert [m.content for m in path if m.role is Role.USER] == [f"質問 {t}" for t in range(50)]
+        assert [m.content for m in path if m.role is Role.USER] == [
+            f"質問 {turn}" for turn in range(num_kills)
+        ]
         answers = [m for m in path if m.role is Role.ASSISTANT]
         assert all(m.content and m.status is Status.PARTIAL for m in answers)
         assert all("もう一度" in m.stats["error"] for m in answers)
