@@ -2,6 +2,8 @@
 # make check: everything a change must pass.
 PYTHON ?= python3
 VENV := .venv/bin/python
+# A file stays in one process, and with it its servers and workers.
+PYTEST := $(VENV) -m pytest -n 2 --dist loadfile
 
 .PHONY: run install dev test thorough lint check format bench clean
 
@@ -15,10 +17,10 @@ dev:
 	@$(PYTHON) scripts/install.py --dev
 
 test: dev
-	$(VENV) -m pytest -m "not thorough"
+	$(PYTEST) -m "not thorough"
 
 thorough: dev
-	$(VENV) -m pytest -m "thorough or hypothesis" --hypothesis-profile thorough
+	$(PYTEST) -m "thorough or hypothesis" --hypothesis-profile thorough
 
 lint: dev
 	$(VENV) -m ruff format --check .

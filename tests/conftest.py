@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 # The models are tiny, and threads that wait for each other on a busy machine are a hundred times
@@ -10,6 +11,7 @@ from pathlib import Path
 os.environ["OMP_THREAD_LIMIT"] = "1"
 
 import pytest
+from filelock import FileLock
 
 import tests.budget  # noqa: F401 (Hypothesis's profiles, before any test is read)
 from tests.makegguf import tiny_hybrid, tiny_recurrent
@@ -22,8 +24,9 @@ BUILTIN_DIR = Path(__file__).parent.parent / "models" / "builtin"
 def standin() -> Path:
     """A real, tiny llama-architecture GGUF with its own tokenizer and chat template."""
     path = BUILTIN_DIR / "standin.gguf"
-    if not path.exists():
-        subprocess.run([sys.executable, str(BUILTIN_DIR / "standin.py")], check=True)
+    with FileLock(tempfile.gettempdir() + "/kajogaki-standin.lock"):  # two processes test
+        if not path.exists():
+            subprocess.run([sys.executable, str(BUILTIN_DIR / "standin.py")], check=True)
     return path
 
 

@@ -30,7 +30,9 @@ from webui.documents.library import Library
 from webui.documents.process import EmbedderProcess
 from webui.engine.pool import EnginePool
 from webui.storage import Storage
+from webui.tasks.ask.asker import Asker
 from webui.tasks.chat import Chat
+from webui.tasks.formats import Formats
 from webui.tasks.summarize.desk import SummaryDesk
 
 TEXTS = ["東京は日本の首都です。", "りんごは赤い。", "a quick brown fox"]
@@ -62,10 +64,18 @@ def embedding(standin: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     choice = EmbedderChoice(folder / "tiny", "tiny-embedder")
     model = DocumentsEmbedding(storage.documents, choice, process)
     library = Library(storage.documents, folder / "documents", model)
+    formats = Formats(storage)
     application = Application(
-        settings, storage, catalog, engines, Chat(storage, engines), Credentials(folder),
-        SummaryDesk(storage, engines), library,
-    )  # fmt: skip
+        settings,
+        storage,
+        catalog,
+        engines,
+        Chat(storage, engines, formats),
+        Credentials(folder),
+        SummaryDesk(storage, engines, formats),
+        library,
+        Asker(library, storage.documents, engines, formats),
+    )
 
     @contextlib.asynccontextmanager
     async def lifespan(_web: FastAPI) -> AsyncIterator[None]:
