@@ -181,14 +181,14 @@ def test_a_megabyte_of_text_is_kept_and_explained(page: Page, site: Site) -> Non
     assert site.path(chat)[0].content == text
     page.get_by_role("button", name="末尾だけを使う").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("使われない部分", timeout=FINISHED)
+    expect(dialog).to_contain_text("使われない部分")
     expect(dialog.locator("pre")).to_contain_text("あいうえお漢字ＡＢＣ")
     dialog.get_by_role("button", name="やめる").click()
     expect(page.get_by_role("button", name="質問を編集")).to_be_visible()
     assert site.path(chat)[0].content == text, "nothing is cut before it is confirmed"
     page.get_by_role("button", name="先頭だけを使う").click()
-    dialog.get_by_role("button", name="この部分だけを送る").click(timeout=FINISHED)
-    expect(page.locator(".pager").first).to_contain_text("2 / 2", timeout=FINISHED)
+    dialog.get_by_role("button", name="この部分だけを送る").click()
+    expect(page.locator(".pager").first).to_contain_text("2 / 2")
     shorter = site.path(chat)[0].content
     assert 1000 < len(shorter) < len(text) and text.startswith(shorter)
     page.get_by_role("button", name="停止").click()
@@ -199,7 +199,7 @@ def test_a_long_system_prompt_is_one_of_the_choices(open_page: OpenPage, site: S
     site.storage.update_conversation(OWNER, chat, system_prompt="かならず守ってください。" * 3000)
     page = open_page(f"/?chat={chat}")
     page.get_by_role("button", name="回答する").click()
-    expect(page.locator(".notice")).to_contain_text("システムプロンプト", timeout=FINISHED)
+    expect(page.locator(".notice")).to_contain_text("システムプロンプト")
     page.get_by_role("button", name="先頭だけを使う").click()
     expect(page.get_by_role("alert").last).to_contain_text("残りません")
     page.get_by_role("button", name="システムプロンプトを短くする").click()
