@@ -4,6 +4,7 @@
     chat.py     a chat in the terminal, or one answer in a pipe
     bench.py    how fast a model answers on this machine
     summarize.py  bullets of texts and files
+    ask.py      a question about files, answered with the places it rests on
     models.py   what models there are: fetch, check, quantise, measure them
     prompt.py   the exact prompt that a model reads
 
@@ -14,6 +15,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+from webui.commands.ask import add_parser as add_ask
 from webui.commands.bench import add_parser as add_bench
 from webui.commands.chat import add_parser as add_chat
 from webui.commands.keys import add_parser as add_keys
@@ -30,5 +32,7 @@ def add_commands(
     commands: Any, language: Language, add_settings: Callable[[argparse.ArgumentParser], None]
 ) -> None:
     """Add the commands' parsers to `commands`; each sets `run` to what does it."""
-    for add_parser in (add_chat, add_bench, add_keys, add_models, add_prompt, add_summarize):
+    for add_parser in (
+        add_chat, add_bench, add_keys, add_models, add_prompt, add_summarize, add_ask,
+    ):  # fmt: skip
         add_parser(commands, language, add_settings)

@@ -6,7 +6,8 @@ relevance.py   how much of a question a passage speaks of (pure)
 prompting.py   numbered passages and the question → the exact prompt, within the model's room
 citing.py      the model's text → sentences with citations and flags (pure)
 result.py      Answer, and the same as JSON (pure)
+inquiry.py     what callers of the Asker give and get; one question on its way (pure)
 asker.py       Asker: puts it together, as a stream of updates
-texts.py       texts of a request as a library for one question
+temporary.py   files or texts that are asked about once
 exports.py     an answer as Markdown or JSON (pure)
 """

@@ -1,0 +1,93 @@
+"""TemporaryLibrary: files or texts that are asked about once. Nothing of them is kept.
+
+Searched by keywords alone: embedding them would take longer than the answer. Blocking, for threads.
+"""
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+
+from webui.documents.library import Library, packed
+from webui.documents.pages import Kind, Page
+from webui.documents.splitter import Source, chunks, split
+from webui.engine.pool import LOCAL_OWNER
+from webui.storage import ChunkRow, Document, Documents, Storage
+from webui.tasks.ask.searching import AskError
+
+
+class TemporaryLibrary:
+    def __init__(self, owner: str = LOCAL_OWNER) -> None:
+        """Raises StorageError when the disk has no room for it."""
+        self._folder = Path(tempfile.mkdtemp(prefix="kajogaki-"))
+        self._storage = Storage(self._folder / "documents.db")
+        self._owner = owner
+        self._collection = self.documents.create_collection(owner, "").id
+        self.library = Library(self.documents, self._folder / "files")
+
+    @property
+    def documents(self) -> Documents:
+        return self._storage.documents
+
+    def __enter__(self) -> "TemporaryLibrary":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.library.close()
+        self._storage.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def add_file(self, path: Path, password: str = "") -> Document:
+        """Read soon, in the document worker. Raises DocumentError."""
+        document, _ = self.library.add(
+            self._owner, self._collection, path.name, path, password=password
+        )
+        return document
+
+    def remove(self, document_id: str) -> None:
+        self.library.remove(self._owner, document_id)
+
+    def state(self) -> list[Document]:
+        """All of them as they are now."""
+        return self.documents.documents(self._owner)
+
+    def add_texts(self, texts: Iterable[tuple[str, str]]) -> None:
+        """(name, text) each; searchable when it returns. Raises AskError when all are empty."""
+        num_chunks = sum(self._add_text(name, text) for name, text in texts)
+        if not num_chunks:
+            raise AskError("ask.empty_texts")
+
+    def _add_text(self, name: str, text: str) -> int:
+        page = Page(1, text.replace("\r\n", "\n").replace("\r", "\n"))
+        source = Source([page])
+        rows = list(_rows(source))
+        document, is_new = self.documents.add_document(
+            self._owner,
+            self._collection,
+            name,
+            sha256=hashlib.sha256(text.encode("utf-8", "replace")).hexdigest(),
+            num_bytes=len(text),
+        )
+        if is_new:
+            self.documents.save_content(
+                self._owner, document.id, kind=Kind.TEXT, pages=[packed(page)], chunks=rows
+            )
+        return len(rows)
+
+
+def _rows(source: Source) -> Iterator[ChunkRow]:
+    for chunk in chunks(split(source, is_wrapped=True), source):
+        span = chunk.span
+        yield ChunkRow(
+            span.page_from, span.char_from, span.page_to, span.char_to, chunk.title, chunk.text
+        )
