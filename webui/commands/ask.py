@@ -121,8 +121,9 @@ class _Terminal:
         last = AnswerUpdate(AskState.SEARCHING)
         try:
             async with aclosing(asker.answer(asking)) as updates:
-                async for last in updates:
-                    if last.state is AskState.WRITING:
+                async for update in updates:
+                    last = update
+                    if update.state is AskState.WRITING:
                         self._show(text("ask.answering", self._language, n=last.num_tokens))
         finally:
             self._clear_line()

@@ -2,6 +2,10 @@
 
 schemas.py      what may be asked, every field bounded
 answering.py    POST /chat/completions and /completions
+answers.py      POST /answers: from documents, with citations
+summaries.py    POST /summaries: bullets with citations
+tasks.py        one task's updates as a response, whole or streamed
+task_schemas.py what may be asked of these two
 objects.py      answers as OpenAI's objects and stream chunks
 sse.py          event streams that end when the client goes
 errors.py       errors in OpenAI's shape

@@ -6,10 +6,13 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 
 from webui.api.v1.answering import Answering
+from webui.api.v1.answers import Answers
 from webui.api.v1.embedding import Embedding
 from webui.api.v1.errors import add_error_handlers
 from webui.api.v1.limits import BodyLimit, TokenBudget
 from webui.api.v1.schemas import ChatRequest, CompletionRequest, EmbeddingRequest
+from webui.api.v1.summaries import Summaries
+from webui.api.v1.task_schemas import AnswersRequest, SummariesRequest
 from webui.application import Application
 from webui.catalog import ModelSpec, UnknownModelError
 from webui.engine.pool import EnginePool, LoadState
@@ -59,6 +62,17 @@ def create_v1(application: Application) -> FastAPI:
     @app.post("/embeddings", responses=ERRORS)
     async def create_embeddings(request: Request, body: EmbeddingRequest) -> Response:
         return await embedding.embed(request, body)
+
+    answers = Answers(application, budget)
+    summaries = Summaries(application, budget)
+
+    @app.post("/answers", responses=ERRORS)
+    async def answer(request: Request, body: AnswersRequest) -> Response:
+        return await answers.answer(request, body)
+
+    @app.post("/summaries", responses=ERRORS)
+    async def summarize(request: Request, body: SummariesRequest) -> Response:
+        return await summaries.summarize(request, body)
 
     @app.get("/models")
     async def models() -> dict[str, Any]:

@@ -156,10 +156,10 @@ class Asker:
             async for event in events:
                 update = inquiry.take(event, prompt)
                 now = time.perf_counter()
-                if now - shown_at >= UPDATE_S:
+                if update.finish_reason or now - shown_at >= UPDATE_S:
                     shown_at = now
                     yield update
-        if says_nothing(inquiry.raw, prompt.nothing) or not inquiry.raw.strip():
+        if says_nothing(inquiry.raw, prompt.nothing):
             yield inquiry.abstain(Abstention.MODEL)
             return
         answer = await asyncio.to_thread(self._finish, inquiry, prompt)

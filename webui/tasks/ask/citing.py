@@ -8,7 +8,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from webui.documents.splitter import sentence_ranges
 from webui.tasks.ask.result import NumberedPassage
@@ -60,8 +60,8 @@ def shown_so_far(raw: str, num_passages: int, nothing: str) -> str:
 
 
 def says_nothing(raw: str, nothing: str) -> bool:
-    """Whether the model answers that the passages do not say it."""
-    return MARK.sub("", raw).strip(_QUOTES) == nothing.strip(_QUOTES)
+    """Whether the model answers that the passages do not say it, or nothing at all."""
+    return MARK.sub("", raw).strip(_QUOTES) in ("", nothing.strip(_QUOTES))
 
 
 def cited(raw: str, passages: Sequence[NumberedPassage]) -> tuple[str, list[CitedSentence]]:
@@ -72,26 +72,43 @@ def cited(raw: str, passages: Sequence[NumberedPassage]) -> tuple[str, list[Cite
     bare, marks = _without_marks(raw.strip(), len(passages))
     ranges = sentence_ranges(bare, is_wrapped=False)
     starts = [start for start, _ in ranges]
-    marks_of: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    for at, number in marks:  # one that stands between two sentences belongs to the first
-        marks_of[max(0, bisect_left(starts, at) - 1)].append((at, number))
+    marks_of: dict[int, list[_Mark]] = defaultdict(list)
+    for mark in marks if ranges else ():
+        placed = replace(mark, leads=mark.leads or mark.at <= starts[0])
+        marks_of[_sentence_of(placed, starts)].append(placed)
     reader = _Reader(passages)
     text = _Inserted(bare)
     read = []
     for index, (start, end) in enumerate(ranges):
-        windows, flags = reader.read(bare[start:end], [n for _, n in marks_of[index]])
+        windows, flags = reader.read(bare[start:end], [mark.number for mark in marks_of[index]])
         read.append((start, end, windows, flags))
-        end_at = start + len(bare[start:end].rstrip(_STOPS))
-        for at, number in marks_of[index]:
-            text.insert(at, f"[{number}]")
-            end_at = at
-        for number in dict.fromkeys(w.passage.number for w, is_marked in windows if not is_marked):
-            text.insert(end_at, f"[{number}]")
+        body = bare[start:end].rstrip(_STOPS) or bare[start:end]
+        behind = [mark for mark in marks_of[index] if not mark.leads]
+        for mark in behind:
+            text.insert(mark.at, f"[{mark.number}]")
+        numbers = [mark.number for mark in marks_of[index] if mark.leads]
+        numbers += [window.passage.number for window, is_marked in windows if not is_marked]
+        for number in dict.fromkeys(numbers):
+            text.insert(behind[-1].at if behind else start + len(body), f"[{number}]")
     sentences = [
         CitedSentence(text.place(start), text.place(end), windows, text.moved(flags, start))
         for start, end, windows, flags in read
     ]
     return str(text), sentences
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    at: int  # in the text without marks
+    number: int  # of the passage
+    leads: bool  # it stands at the beginning of a line, before its sentence
+
+
+def _sentence_of(mark: _Mark, starts: Sequence[int]) -> int:
+    """Between two sentences it belongs to the first, unless it leads the second."""
+    if mark.leads:
+        return min(bisect_left(starts, mark.at), len(starts) - 1)
+    return max(0, bisect_left(starts, mark.at) - 1)
 
 
 class _Reader:
@@ -171,17 +188,20 @@ class _Inserted:
         return "".join((*self._parts, self._bare[self._position :]))
 
 
-def _without_marks(raw: str, num_passages: int) -> tuple[str, list[tuple[int, int]]]:
-    """The text without marks, and the known ones: (place in it, number of the passage)."""
-    parts: list[str] = []
-    marks: list[tuple[int, int]] = []
-    position = length = 0
+def _without_marks(raw: str, num_passages: int) -> tuple[str, list[_Mark]]:
+    """The text without marks, and those of passages that were given."""
+    bare, marks = "", list[_Mark]()
+    position, leads = 0, False
     for match in MARK.finditer(raw):
-        parts.append(raw[position : match.start()])
-        length += len(parts[-1])
-        marks += [(length, number) for number in _known(match[1], num_passages)]
+        bare += raw[position : match.start()]
+        if position < match.start() or not position:
+            space = raw[match.start() : match.start(1)].partition("[")[0]
+            rest = raw[match.end() :].partition("\n")[0]
+            leads = ("\n" in space or not match.start()) and bool(MARK.sub("", rest).strip())
+            bare += space if leads else ""
+        marks += [_Mark(len(bare), number, leads) for number in _known(match[1], num_passages)]
         position = match.end()
-    return "".join((*parts, raw[position:])), marks
+    return bare + raw[position:], marks
 
 
 def _marks(numbers: Sequence[int]) -> str:

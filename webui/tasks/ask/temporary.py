@@ -1,24 +1,51 @@
 """TemporaryLibrary: files or texts that are asked about once. Nothing of them is kept.
 
-Searched by keywords alone: embedding them would take longer than the answer. Blocking, for threads.
+Searched by keywords alone: embedding them would take longer than the answer.
 """
 
+import asyncio
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
 
 from webui.documents.library import Library, packed
 from webui.documents.pages import Kind, Page
 from webui.documents.splitter import Source, chunks, split
-from webui.engine.pool import LOCAL_OWNER
+from webui.engine.pool import LOCAL_OWNER, EnginePool
 from webui.storage import ChunkRow, Document, Documents, Storage
+from webui.tasks.ask.asker import HEARTBEAT_S, Asker
+from webui.tasks.ask.inquiry import AnswerUpdate, Asking, AskState
 from webui.tasks.ask.searching import AskError
+from webui.tasks.formats import Formats
+
+
+async def answer_from_texts(
+    pool: EnginePool, formats: Formats, asking: Asking, texts: Iterable[tuple[str, str]]
+) -> AsyncGenerator[AnswerUpdate, None]:
+    """As Asker.answer, from (name, text) each. Raises AskError when there is no text in them."""
+    yield AnswerUpdate(AskState.SEARCHING)
+    temporary = TemporaryLibrary(asking.owner)
+    adding = asyncio.create_task(asyncio.to_thread(temporary.add_texts, texts))
+    try:
+        while not (await asyncio.wait({adding}, timeout=HEARTBEAT_S))[0]:
+            yield AnswerUpdate(AskState.SEARCHING)
+        adding.result()
+        asker = Asker(temporary.library, temporary.documents, pool, formats)
+        async with aclosing(asker.answer(asking)) as updates:
+            async for update in updates:
+                yield update
+    finally:
+        await asyncio.wait({adding})
+        await asyncio.to_thread(temporary.close)
 
 
 class TemporaryLibrary:
+    """Blocking, for threads."""
+
     def __init__(self, owner: str = LOCAL_OWNER) -> None:
         """Raises StorageError when the disk has no room for it."""
         self._folder = Path(tempfile.mkdtemp(prefix="kajogaki-"))

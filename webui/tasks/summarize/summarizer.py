@@ -66,6 +66,7 @@ class SummaryUpdate:
     sections: tuple[LiveSection, ...] = ()
     result: Summary | None = None
     error: str = ""
+    failure: AppError | None = None  # what `error` tells
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,7 @@ class Summarizer:
                         raise
         except AppError as error:
             self._end(job, Status.ERROR)
-            yield self._update(job, RunState.ERROR, error=error.message(language))
+            yield self._update(job, RunState.ERROR, error=error.message(language), failure=error)
         finally:
             self._end(job, Status.PARTIAL)
 
