@@ -12,10 +12,10 @@ from typing import Any, Protocol, TypeVar
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
-from webui.api.v1.answering import CLIENT_GONE, KEEP_ALIVE_S, PATIENCE_S
+from webui.api.v1.answering import KEEP_ALIVE_S, PATIENCE_S
 from webui.api.v1.errors import body_of, language_of
 from webui.api.v1.limits import TokenBudget
-from webui.api.v1.sse import DONE, EventStream, comment, event, while_connected
+from webui.api.v1.sse import CLIENT_GONE, DONE, EventStream, comment, event, while_connected
 from webui.engine.request import Usage
 from webui.errors import AppError
 from webui.strings import Language
