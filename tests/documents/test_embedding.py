@@ -132,10 +132,13 @@ def test_an_installed_model_goes_before_the_built_in_one(tmp_path: Path) -> None
     (model / "modules.json").touch()
     entries = load_entries(MODELS, tmp_path).entries
     builtin = choose_embedder(entries, tmp_path, model)
-    assert builtin and builtin.is_builtin and builtin.vector_weight == 0
-    (model / "weight.toml").write_text("vector_weight = 0.25", encoding="utf-8")
+    assert builtin and builtin.is_builtin and builtin.weight.at(0) == 0
+    (model / "weight.toml").write_text(
+        "least = 0\nmost = 0.5\nwords_suffice = 0.6\nwords_fail = 0.2", encoding="utf-8"
+    )
     weighted = choose_embedder(entries, tmp_path, model)
-    assert weighted and weighted.vector_weight == 0.25
+    assert weighted
+    assert [weighted.weight.at(x) for x in (0, 0.2, 0.4, 0.6, 2)] == [0.5, 0.5, 0.25, 0, 0]
     for name in ("multilingual-e5-small", "ruri-v3-30m", "japanese-reranker-tiny-v2"):
         (tmp_path / name).mkdir()
     chosen = choose_embedder(entries, tmp_path, model)

@@ -298,8 +298,11 @@ def check_consistent(path: Path) -> None:
         " (SELECT count(*) FROM chunks WHERE document_number = d.number)"
     ).fetchall() == [(0,)]
     (num_chunks,) = db.execute("SELECT count(*) FROM chunks").fetchone()
-    (num_indexed,) = db.execute("SELECT count(*) FROM chunk_grams_docsize").fetchone()
+    (num_indexed,) = db.execute("SELECT coalesce(sum(num_chunks), 0) FROM segments").fetchone()
     assert num_chunks == num_indexed
+    assert db.execute(
+        "SELECT count(*) FROM postings WHERE key >> 32 NOT IN (SELECT number FROM segments)"
+    ).fetchall() == [(0,)]
     db.close()
 
 

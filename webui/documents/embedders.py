@@ -5,13 +5,16 @@ A model is installed when `models/<id of its catalogue entry>/` is there. Knows 
 what the models do.
 """
 
+import logging
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
 from webui.catalog.entries import ModelEntry, ModelKind
-from webui.documents.embedding import VECTOR_WEIGHT, EmbedderChoice
+from webui.documents.embedding import EmbedderChoice, Weight
 from webui.documents.model_folder import can_embed
+
+log = logging.getLogger(__name__)
 
 OFF = "off"
 WEIGHT_FILE = "weight.toml"  # beside the built-in model: how much it counts in the mix
@@ -40,23 +43,22 @@ def choose_embedder(
         return None
     ranking = _reranker(entries, models_dir, reranker)
     if embedder:
-        return EmbedderChoice(
-            _folder(models_dir, embedder), embedder, VECTOR_WEIGHT, False, ranking
-        )
+        return EmbedderChoice(_folder(models_dir, embedder), embedder, reranker=ranking)
     for entry in installed(entries, models_dir, ModelKind.EMBEDDER):
-        return EmbedderChoice(models_dir / entry.id, entry.name, VECTOR_WEIGHT, False, ranking)
+        return EmbedderChoice(models_dir / entry.id, entry.name, reranker=ranking)
     if not (builtin / "modules.json").is_file():
         return None
     return EmbedderChoice(builtin, builtin.name, weight_of(builtin), True, ranking)
 
 
-def weight_of(folder: Path) -> float:
-    """What its makers found right for the model; 0 where nothing can be read."""
+def weight_of(folder: Path) -> Weight:
+    """What its makers found right for the model; none where that cannot be read."""
     try:
         values = tomllib.loads((folder / WEIGHT_FILE).read_text(encoding="utf-8"))
-        return min(1.0, max(0.0, float(values["vector_weight"])))
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0.0
+        return Weight(**{name: float(value) for name, value in values.items()})
+    except (OSError, ValueError, TypeError) as error:
+        log.error("%s counts for nothing: %s", folder.name, error)
+        return Weight(0.0, 0.0)
 
 
 def _reranker(entries: Sequence[ModelEntry], models_dir: Path, asked: str) -> Path | None:

@@ -21,8 +21,27 @@ from webui.storage import Documents, EmbedderRow, NotFoundError, StorageError
 
 log = logging.getLogger(__name__)
 
-VECTOR_WEIGHT = 0.4  # of a trained model in the mix; measured best from .3 to .6
 _BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """How much vectors count beside words, from 0 to 1.
+
+    `coverage` is the best passage's keyword score as a share of what one with all of the
+    question's words would get. Where it reaches `words_suffice`, the weight is `least`, and it
+    rises to `most` where it is `words_fail` or less: a weak model speaks when words say little.
+    """
+
+    least: float = 0.4  # of a trained model; measured best from .3 to .6
+    most: float = 0.4
+    words_suffice: float = 1.0
+    words_fail: float = 0.0
+
+    def at(self, coverage: float) -> float:
+        span = self.words_suffice - self.words_fail
+        share = (self.words_suffice - coverage) / span if span > 0 else 0.0
+        return self.least + (self.most - self.least) * min(1.0, max(0.0, share))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +50,7 @@ class EmbedderChoice:
 
     path: Path
     name: str
-    vector_weight: float = VECTOR_WEIGHT
+    weight: Weight = Weight()
     is_builtin: bool = False
     reranker: Path | None = None
 

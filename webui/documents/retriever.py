@@ -14,7 +14,7 @@ from webui.documents.embedding import Embedding
 from webui.documents.pages import Span
 from webui.documents.vectors import FaissStore, VectorStore
 from webui.errors import AppError
-from webui.storage import ChunkRow, Documents
+from webui.storage import ChunkRow, Documents, KeywordHits
 
 log = logging.getLogger(__name__)
 
@@ -68,18 +68,17 @@ class Retriever:
         document_ids: Sequence[str] | None = None,
     ) -> Found:
         """The best passages among the owner's documents, or among some of them."""
-        keywords = dict(
-            self._documents.search_keywords(owner, question, NUM_CANDIDATES, document_ids)
-        )
+        hits = self._documents.search_keywords(owner, question, NUM_CANDIDATES, document_ids)
+        keywords = hits.scores
+        weight = self._embedding.choice.weight.at(coverage(hits)) if self._embedding else 0.0
         vectors: dict[int, float] = {}
         problem = None
-        if self._embedding and self._embedding.choice.vector_weight > 0:
+        if self._embedding and weight > 0:
             try:
                 vectors = self._nearest(self._embedding, owner, question, document_ids)
             except AppError as error:
                 log.warning("keyword search alone: %s", error)
                 problem = error
-        weight = self._embedding.choice.vector_weight if self._embedding else 0.0
         scores = mixed(keywords, vectors, weight)
         best = sorted(scores, key=lambda number: (-scores[number], number))
         passages = self._passages(
@@ -161,6 +160,11 @@ class Retriever:
 
 def _in_memory(_owner: str, _fingerprint: str, num_dimensions: int) -> VectorStore:
     return FaissStore(num_dimensions)
+
+
+def coverage(hits: KeywordHits) -> float:
+    """How much of the question's words the best passage has."""
+    return max(hits.scores.values(), default=0.0) / hits.full_score if hits.full_score else 0.0
 
 
 def mixed(

@@ -13,6 +13,7 @@ nothing about models, prompts, tokens or the page.
     summaries.py      summaries, their finished parts and results
     documents.py      collections, documents, pages, chunks, keyword search
     vectors.py        vectors of chunks, per embedding model
+    postings.py       the keyword index: segments of postings, BM25
     grams.py          what the keyword index holds, and queries over it (pure)
     preferences.py    sampling presets and small settings
     storage.py        Storage: owner checks and one transaction per call
@@ -29,6 +30,7 @@ from webui.storage.documents import (
     DocumentStatus,
     PageRow,
 )
+from webui.storage.postings import KeywordHits
 from webui.storage.storage import Storage
 from webui.storage.summaries import Summaries, SummaryRecord
 from webui.storage.texts import TextTooLongError
@@ -53,6 +55,7 @@ __all__ = [
     "Documents",
     "EmbedderRow",
     "InvalidExportError",
+    "KeywordHits",
     "Message",
     "NotFoundError",
     "PageRow",

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from webui.storage import postings
 from webui.storage.conversations import NotFoundError, new_id
 from webui.storage.database import Database
-from webui.storage.grams import index_text, match_query
+from webui.storage.grams import query_grams
+from webui.storage.postings import KeywordHits
 from webui.storage.texts import MAX_TITLE_CHARS, clean, clean_json, clean_title
 from webui.storage.vectors import Vectors
 
@@ -127,8 +129,7 @@ class Documents:
             rows = db.execute(
                 "SELECT number, id FROM documents WHERE collection_number = ?", (number,)
             ).fetchall()
-            for document_number, _ in rows:
-                _forget_content(db, document_number)
+            _forget_content(db, owner, [document_number for document_number, _ in rows])
             db.execute("DELETE FROM collections WHERE number = ?", (number,))
             return [id for _, id in rows]
 
@@ -198,7 +199,7 @@ class Documents:
     def delete_document(self, owner: str, document_id: str) -> None:
         with self._database.write() as db:
             number = _document_number(db, owner, document_id)
-            _forget_content(db, number)
+            _forget_content(db, owner, [number])
             db.execute("DELETE FROM documents WHERE number = ?", (number,))
 
     def set_status(
@@ -250,11 +251,11 @@ class Documents:
             name, replaces = db.execute(
                 "SELECT name, replaces FROM documents WHERE number = ?", (number,)
             ).fetchone()
-            _forget_content(db, number)
+            _forget_content(db, owner, [number])
             replaced = _replace(db, owner, replaces) if replaces else ""
             num_pages = _insert_pages(db, number, pages)
-            for chunk in chunks:
-                _insert_chunk(db, number, name, chunk)
+            indexed = [_insert_chunk(db, number, name, chunk) for chunk in chunks]
+            postings.add(db, clean(owner), number, indexed)
             db.execute(
                 """
                 UPDATE documents SET status = 'ready', kind = ?, num_pages = ?, num_chunks = ?,
@@ -355,25 +356,17 @@ class Documents:
 
     def search_keywords(
         self, owner: str, question: str, limit: int, document_ids: Sequence[str] | None = None
-    ) -> list[tuple[int, float]]:
-        """The best chunks for the question's words: (number, score), best first, scores > 0."""
+    ) -> KeywordHits:
+        """The best chunks for the question's words; of some documents, unknown ones have none."""
         with self._database.read() as db:
-            (num_chunks,) = db.execute("SELECT count(*) FROM chunks").fetchone()
-            query = match_query(clean(question), num_chunks)
-            if not query or limit <= 0:
-                return []
-            condition, values = _among(owner, document_ids)
-            rows = db.execute(
-                f"""
-                SELECT g.rowid, -bm25(chunk_grams) AS score FROM chunk_grams g
-                JOIN chunks k ON k.number = g.rowid
-                JOIN documents d ON d.number = k.document_number
-                WHERE chunk_grams MATCH ? AND {condition}
-                ORDER BY score DESC, g.rowid LIMIT ?
-                """,
-                (query, *values, limit),
-            )
-            return [(number, float(score)) for number, score in rows]
+            whose = clean(owner)
+            chosen = None
+            if document_ids is not None:
+                condition, values = _among(owner, document_ids)
+                rows = db.execute(f"SELECT d.number FROM documents d WHERE {condition}", values)
+                chosen = [number for (number,) in rows]
+            wanted = query_grams(clean(question), postings.num_chunks(db, whose))
+            return postings.search(db, whose, wanted, limit, chosen)
 
 
 def _collection(db: sqlite3.Connection, owner: str, id: str) -> Collection:
@@ -458,7 +451,10 @@ def _insert_pages(db: sqlite3.Connection, number: int, pages: Iterable[PageRow])
     return len(rows)
 
 
-def _insert_chunk(db: sqlite3.Connection, number: int, name: str, chunk: ChunkRow) -> None:
+def _insert_chunk(
+    db: sqlite3.Connection, number: int, name: str, chunk: ChunkRow
+) -> tuple[int, str]:
+    """Its number, and the text that is indexed."""
     indexed = clean(f"{_stem(name)}\n{chunk.title}\n" if chunk.title else f"{_stem(name)}\n")
     text = clean(chunk.text)
     inserted = db.execute(
@@ -477,10 +473,7 @@ def _insert_chunk(db: sqlite3.Connection, number: int, name: str, chunk: ChunkRo
             indexed,
         ),
     )
-    db.execute(
-        "INSERT INTO chunk_grams (rowid, grams) VALUES (?, ?)",
-        (inserted.lastrowid, index_text(indexed + text)),
-    )
+    return inserted.lastrowid or 0, indexed + text
 
 
 def _free_name(db: sqlite3.Connection, collection: int, name: str, replaces: str) -> str:
@@ -506,7 +499,7 @@ def _replace(db: sqlite3.Connection, owner: str, document_id: str) -> str:
         number = _document_number(db, owner, document_id)
     except NotFoundError:
         return ""
-    _forget_content(db, number)
+    _forget_content(db, owner, [number])
     db.execute("DELETE FROM documents WHERE number = ?", (number,))
     return document_id
 
@@ -516,14 +509,9 @@ def _stem(name: str) -> str:
     return stem if dot and len(extension) <= 8 and stem else name
 
 
-def _forget_content(db: sqlite3.Connection, number: int) -> None:
-    """Pages, chunks, vectors and grams. A table without content wants to be told what goes."""
-    chunks = db.execute(
-        "SELECT number, indexed || text FROM chunks WHERE document_number = ?", (number,)
-    ).fetchall()
-    db.executemany(
-        "INSERT INTO chunk_grams (chunk_grams, rowid, grams) VALUES ('delete', ?, ?)",
-        [(chunk, index_text(text)) for chunk, text in chunks],
-    )
-    db.execute("DELETE FROM chunks WHERE document_number = ?", (number,))
-    db.execute("DELETE FROM pages WHERE document_number = ?", (number,))
+def _forget_content(db: sqlite3.Connection, owner: str, numbers: Sequence[int]) -> None:
+    """Pages, chunks, vectors and postings of documents."""
+    postings.remove(db, clean(owner), numbers)
+    for number in numbers:
+        db.execute("DELETE FROM chunks WHERE document_number = ?", (number,))
+        db.execute("DELETE FROM pages WHERE document_number = ?", (number,))

@@ -200,4 +200,21 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE conversations ADD COLUMN documents TEXT NOT NULL DEFAULT '{}'",
         "ALTER TABLE messages ADD COLUMN evidence TEXT NOT NULL DEFAULT '{}'",
     ),
+    (
+        # The keyword index is our own now (postings.py). Documents are read again to fill it.
+        "DROP TABLE chunk_grams",
+        """
+        CREATE TABLE segments (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            owner TEXT NOT NULL,
+            num_chunks INTEGER NOT NULL,
+            chunks BLOB NOT NULL,                   -- int64, little-endian: their numbers
+            documents BLOB NOT NULL,                -- int64: of each chunk
+            lengths BLOB NOT NULL                   -- float32: how many grams each has
+        )
+        """,
+        "CREATE INDEX segments_by_owner ON segments (owner)",
+        "CREATE TABLE postings (key INTEGER PRIMARY KEY, data BLOB NOT NULL)",
+        "UPDATE documents SET status = 'waiting' WHERE status = 'ready'",
+    ),
 )
