@@ -1,4 +1,4 @@
-"""Export and import of conversations, and the page's own files, as plain routes.
+"""Export and import of conversations, what the engines do, the page's files, as plain routes.
 
 The owner is whoever has logged in.
 """
@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
 
 from webui.api.auth import owner_of
 from webui.application import Application
@@ -17,6 +18,7 @@ from webui.errors import AppError
 from webui.storage import InvalidExportError, NotFoundError
 from webui.strings import Language
 from webui.tasks.export import to_markdown
+from webui.ui.activity_view import activity_view
 from webui.ui.boot import ASSETS_PATH, assets
 from webui.ui.language import language_of
 
@@ -30,7 +32,7 @@ ICON = (
 
 
 def file_routes(application: Application) -> APIRouter:
-    """GET /export/{id or all}.{md or json}, POST /import, GET /page/…"""
+    """GET /export/{id or all}.{md or json}, POST /import, GET /activity, GET /page/…"""
     router = APIRouter()
 
     @router.get("/export/{name}.{kind}")
@@ -54,6 +56,11 @@ def file_routes(application: Application) -> APIRouter:
         except AppError as error:
             return _error(error, language, 422)
         return _json({"conversations": ids})
+
+    @router.get("/activity")
+    async def activity(request: Request) -> Response:
+        view = activity_view(application, owner_of(request))
+        return JSONResponse(view, headers={"Cache-Control": "no-store"})
 
     @router.get(ASSETS_PATH + "/icon.svg")
     async def icon() -> Response:

@@ -36,6 +36,7 @@ from webui.engine.request import (
     SequenceOutput,
     TokenLogprob,
     Usage,
+    UseThreads,
     decode,
     encode,
 )
@@ -110,6 +111,7 @@ class Engine:
         self._inboxes: dict[int, asyncio.Queue[SequenceOutput | None]] = {}
         self._integrity: asyncio.Queue[Integrity | None] = asyncio.Queue()
         self._ids = itertools.count(1)
+        self._num_threads = load.n_threads
         self._starting = asyncio.Lock()
 
     @property
@@ -176,6 +178,12 @@ class Engine:
                 self._meter.record(FinishReason.ABORT, None)
                 self._send(Abort(request.id))
 
+    def use_threads(self, count: int) -> None:
+        """Compute with so many of its threads while others need the cores too."""
+        if count != self._num_threads:
+            self._num_threads = count
+            self._send(UseThreads(count))
+
     async def integrity(self) -> Integrity:
         """The worker's own check of its invariants. Raises EngineDeadError."""
         self._send(CheckIntegrity())
@@ -196,6 +204,7 @@ class Engine:
         first: asyncio.Queue[Message | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
         worker = _WorkerProcess(self.load)
+        self._num_threads = self.load.n_threads
 
         def deliver(message: Message | None) -> None:
             if self._worker is not worker:

@@ -117,6 +117,10 @@ class EnginePool:
     def loaded_ids(self) -> list[str]:
         return [model_id for model_id in self._residents if self.loaded(model_id)]
 
+    def resident_ids(self) -> list[str]:
+        """Those in memory, and those on their way there."""
+        return list(self._residents)
+
     def models(self) -> list[ModelSpec]:
         return self.catalog.models()
 
@@ -204,6 +208,7 @@ class EnginePool:
         if resident and not self.turns.load_of(ticket.model_id):
             resident.used_at = time.monotonic()
             self._unload_when_idle(resident)
+            self._share_threads()
         self._serve()
 
     # --- whose turn it is ------------------------------------------------------------------------
@@ -235,7 +240,20 @@ class EnginePool:
     def _grant(self, ticket: Ticket, resident: _Resident) -> None:
         resident.used_at = time.monotonic()
         self.turns.begin(ticket)
+        self._share_threads()
         self._grants[ticket].set_result(resident.engine)
+
+    def _share_threads(self) -> None:
+        """Models that compute at the same time divide the threads: with more than there are cores,
+        each step would wait, spinning, for one that is not running (docs/decisions/0071)."""
+        busy = [
+            resident.engine
+            for resident in self._residents.values()
+            if self.turns.load_of(resident.spec.id) and not resident.spec.remote
+        ]
+        for number, engine in enumerate(busy):
+            share = (engine.load.n_threads + len(busy) - 1 - number) // len(busy)
+            engine.use_threads(max(1, share))
 
     def _make_room_and_load(self, wanted: _Wanted) -> bool:
         """Begin to load it, unless others must end first."""

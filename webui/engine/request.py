@@ -107,6 +107,13 @@ class Abort:
 
 
 @dataclass(frozen=True, slots=True)
+class UseThreads:
+    """Compute with so many threads from the next step on."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class CheckIntegrity:
     """Ask the worker to prove its invariants now; answered by Integrity."""
 
@@ -188,6 +195,7 @@ Message = (
     LoadModel
     | Request
     | Abort
+    | UseThreads
     | CheckIntegrity
     | Loading
     | Ready

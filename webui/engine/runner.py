@@ -88,6 +88,10 @@ class ModelRunner:
             raise DecodeError(f"llama_decode returned {status}: {self._log.last_error}")
         return dict(self._sample(batch.entries))
 
+    def use_threads(self, count: int) -> None:
+        """From the next run on."""
+        ll.llama_set_n_threads(self._context, count, count)
+
     def interrupt(self) -> None:
         """Stop the llama_decode that is running now. Safe from any thread."""
         self._log.is_quiet = True  # llama.cpp calls it a failure

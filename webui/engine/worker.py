@@ -26,6 +26,7 @@ from webui.engine.request import (
     Outputs,
     Request,
     SequenceOutput,
+    UseThreads,
     decode,
     encode,
 )
@@ -146,6 +147,9 @@ class Worker:
                 return self._core.add(message)
             case Abort(request_id):
                 return self._core.abort(request_id)
+            case UseThreads(count):
+                self._core.runner.use_threads(count)
+                return []
             case CheckIntegrity():
                 self.send(self._core.integrity())
                 return []

@@ -1,5 +1,6 @@
 // The line above the transcript (title, model, settings, files) and the head of the settings.
 
+import { activity } from "./activity.js";
 import { follow, h, icon, iconButton, listing, on, openConversation, send, state, store, t,
   emit, isPhone } from "./core.js";
 import { menu, toast } from "./dialogs.js";
@@ -12,7 +13,7 @@ export function header(element, props, watch) {
     onchange: () => send("model", { conversation: state.conversation, model: models.value }) });
   element.replaceChildren(h("header", { class: "head" },
     iconButton("side", t("open_sidebar"), openSide, { class: "icon-button open-side" }),
-    title, models,
+    title, ...activity(), models,
     iconButton("eye", t("open_prompt"), toggleInspector,
       { class: "icon-button open-prompt", "aria-controls": "inspector" }),
     iconButton("sliders", t("settings"), togglePanel, { "aria-controls": "panel" }),

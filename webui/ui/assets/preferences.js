@@ -1,5 +1,6 @@
-// What a reader chooses for the whole page in this browser: its language and its colours.
+// What a reader chooses for the whole page in this browser: its language, its colours, to log out.
 
+import { logOut, user } from "./activity.js";
 import { language, store, stored, t } from "./core.js";
 import { menu } from "./dialogs.js";
 
@@ -14,6 +15,7 @@ export function preferences(button) {
     "-",
     ...Object.entries(THEMES).map(([name, symbol]) => ({ label: t(`theme_${name}`), icon: symbol,
       checked: name === (stored("theme") || "system"), run: () => chooseTheme(name) })),
+    ...(user() ? ["-", { label: t("log_out", { user: user() }), icon: "exit", run: logOut }] : []),
   ]);
 }
 

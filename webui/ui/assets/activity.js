@@ -1,0 +1,96 @@
+// The chip in the header: which models are loaded, loading, waited for, and who is ahead.
+//
+// Asks the server (api/files.py) often while something moves, seldom otherwise, not at all in a
+// hidden tab. Also knows who has logged in.
+
+import { h, state, t } from "./core.js";
+
+document.head.append(h("link", { rel: "stylesheet", href: new URL("activity.css", import.meta.url).href }));
+
+const BUSY_MS = 1000;
+const IDLE_MS = 5000;
+
+let now = { models: [], queue: [], user: null };
+let chip = null;
+let list = null;
+let timer = 0;
+
+/** The chip and the list that it opens. */
+export function activity() {
+  list = h("div", { class: "activity-list", id: "activity-list", popover: "auto" });
+  chip = h("button", { type: "button", class: "activity", "aria-controls": "activity-list",
+    onclick: () => { list.togglePopover(); place(); } },
+  h("i", { "aria-hidden": "true" }), h("span", { role: "status" }));
+  list.addEventListener("toggle", (event) => {
+    chip.setAttribute("aria-expanded", String(event.newState === "open"));
+    ask();
+  });
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) ask(); });
+  ask();
+  return [chip, list];
+}
+
+/** Who has logged in; null where nobody has to. */
+export const user = () => now.user;
+
+export async function logOut() {
+  await fetch("/logout", { method: "POST", body: "{}", headers: { "content-type": "application/json" } });
+  location.assign("/login");
+}
+
+async function ask() {
+  clearTimeout(timer);
+  if (document.hidden) return;
+  try {
+    const answer = await fetch("/activity", { cache: "no-store" });
+    if (answer.status === 401) { location.assign("/login"); return; } // the session has ended
+    if (answer.ok) now = await answer.json();
+    draw();
+  } catch { /* the server is away; Gradio's connection tells it */ }
+  clearTimeout(timer);
+  timer = setTimeout(ask, isMoving() || list.matches(":popover-open") ? BUSY_MS : IDLE_MS);
+}
+
+const loading = () => now.models.find((model) => model.state === "loading");
+const isMoving = () => Boolean(loading() || now.queue.length || state.lives.size ||
+  now.models.some((model) => model.running));
+
+function draw() {
+  const [mood, label] = summary();
+  chip.className = `activity ${mood}`;
+  chip.lastChild.textContent = label;
+  chip.title = t("activity");
+  list.replaceChildren(
+    h("h3", {}, t("activity")),
+    ...(now.models.length ? now.models.map(modelRow) : [h("p", {}, t("activity_none"))]),
+    ...(now.queue.length ? [h("h3", {}, t("activity_queue", { n: now.queue.length })),
+      h("ol", {}, now.queue.map((waiter) => h("li", {},
+        t(waiter.is_mine ? "activity_you" : "activity_other", { model: waiter.model }))))] : []));
+}
+
+/** [class, words] of the chip: what matters most. */
+function summary() {
+  const mine = now.queue.findIndex((waiter) => waiter.is_mine);
+  if (loading()) return ["moving", t("activity_loading", { percent: percent(loading()) })];
+  if (mine >= 0) return ["waiting", mine ? t("activity_ahead", { n: mine }) : t("activity_next")];
+  if (now.queue.length) return ["waiting", t("activity_waiting", { n: now.queue.length })];
+  if (now.models.some((model) => model.running)) return ["moving", t("activity_running")];
+  return now.models.length ? ["ready", t("activity_ready", { n: now.models.length })]
+    : ["", t("activity_none")];
+}
+
+const percent = (model) => Math.round(100 * model.fraction);
+
+function modelRow(model) {
+  const isLoading = model.state === "loading";
+  const told = isLoading ? t("activity_loading", { percent: percent(model) })
+    : model.running ? t("activity_answers", { n: model.running }) : t("activity_idle");
+  return h("div", { class: "activity-model" }, h("b", {}, model.name), h("span", {}, told),
+    isLoading ? h("progress", { max: 1, value: model.fraction, "aria-label": told }) : null);
+}
+
+function place() {
+  const at = chip.getBoundingClientRect();
+  list.style.top = `${at.bottom + 6}px`;
+  list.style.left = `${Math.max(8, Math.min(at.left, innerWidth - list.offsetWidth - 8))}px`;
+}
