@@ -1,5 +1,6 @@
 """One login for page and API on an address that others can reach."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -163,6 +164,33 @@ def test_chats_belong_to_who_has_logged_in(guarded: Guarded) -> None:
         log_in(hanako, "hanako")
         assert hanako.get(f"/export/{identifier}.md").status_code == 404
         assert hanako.get("/export/all.json").json()["conversations"] == []
+
+
+def test_who_waits_sees_own_and_others_requests_apart(guarded: Guarded) -> None:
+    """Taro fills the places with his key; of that Hanako sees on the page only that he waits."""
+
+    async def test() -> None:
+        bearer = {"Authorization": f"Bearer {guarded.keys['taro']}"}
+        body = {**CHAT, "max_tokens": 900, "ignore_eos": True, "temperature": 0}
+        async with httpx.AsyncClient(base_url=guarded.server.url, timeout=60) as client:
+            asked = [
+                asyncio.create_task(client.post("/v1/chat/completions", json=body, headers=bearer))
+                for _ in range(10)
+            ]
+            async with httpx.AsyncClient(base_url=guarded.server.url) as page:
+                await page.post("/login", json={"user": "hanako", "password": PASSWORD})
+                view: dict[str, Any] = {"queue": []}
+                while not view["queue"]:
+                    view = (await page.get("/activity")).json()
+            for task in asked:
+                task.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+        assert view["user"] == "hanako"
+        assert not any(waiter["is_mine"] for waiter in view["queue"])
+        assert "taro" not in json.dumps(view)
+        assert view["models"][0]["state"] in ("loading", "ready")
+
+    asyncio.run(test())
 
 
 def test_other_names_and_sites_are_refused_before_any_login(http: httpx.Client) -> None:

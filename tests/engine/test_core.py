@@ -126,6 +126,15 @@ def test_one_bad_grammar_fails_alone(core: EngineCore) -> None:
     assert len(done[2].ids) == GREEDY.max_tokens
 
 
+def test_the_number_of_threads_can_change_between_steps(core: EngineCore) -> None:
+    core.add(Request(1, (400, 401), GREEDY))
+    core.step()
+    core.runner.use_threads(1)
+    assert core.runner.num_threads == 1
+    assert len(run_all(core, [])[1].ids) > 0
+    core.runner.use_threads(2)
+
+
 def test_a_failed_decode_fails_its_batch_and_the_engine_goes_on(core: EngineCore) -> None:
     core.add(Request(1, (10**7, 5), GREEDY))  # no such token id: llama.cpp refuses the batch
     outputs = core.step()

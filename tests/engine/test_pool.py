@@ -61,6 +61,22 @@ def test_two_models_that_fit_answer_at_the_same_time(standin: Path, tmp_path: Pa
     in_pool(standin, tmp_path, test)
 
 
+def test_models_that_compute_at_the_same_time_divide_the_threads(
+    standin: Path, tmp_path: Path
+) -> None:
+    async def test(pool: EnginePool) -> None:
+        async with pool.lease("one") as one:
+            assert one.num_threads == 5
+            async with pool.lease("two") as two:
+                assert (one.num_threads, two.num_threads) == (3, 2)
+                assert all(await asyncio.gather(answer(pool, "one"), answer(pool, "two")))
+                async with pool.lease("three") as three:
+                    assert [e.num_threads for e in (one, two, three)] == [2, 2, 1]
+            assert one.num_threads == 5
+
+    in_pool(standin, tmp_path, test, n_threads=5)
+
+
 def test_two_models_that_do_not_fit_are_served_one_after_the_other(
     standin: Path, tmp_path: Path
 ) -> None:

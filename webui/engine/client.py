@@ -123,6 +123,11 @@ class Engine:
         return self._worker.pid if self._worker else None
 
     @property
+    def num_threads(self) -> int:
+        """That it computes with now; see use_threads."""
+        return self._num_threads
+
+    @property
     def num_requests(self) -> int:
         return len(self._inboxes)
 

@@ -88,6 +88,10 @@ class ModelRunner:
             raise DecodeError(f"llama_decode returned {status}: {self._log.last_error}")
         return dict(self._sample(batch.entries))
 
+    @property
+    def num_threads(self) -> int:
+        return int(ll.llama_n_threads(self._context))
+
     def use_threads(self, count: int) -> None:
         """From the next run on."""
         ll.llama_set_n_threads(self._context, count, count)
