@@ -37,7 +37,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "models").mkdir()
-        os.symlink(options.model, folder / "models" / "bench.gguf")
+        os.symlink(options.model.resolve(), folder / "models" / "bench.gguf")
         with serving(folder, "--n-ctx", "4096", "--n-slots", "8", "--model", "bench") as server:
             print(json.dumps(asyncio.run(compare(server, options))))
 

@@ -1,0 +1,59 @@
+"""The chip in the header: what the models do now. And the way out, where one has logged in."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.api.servers import Server, serving
+from tests.api.test_login import PASSWORD, app
+from tests.site import ENDLESS, Site
+from tests.ui.actions import FINISHED, send
+
+pytestmark = [pytest.mark.browser, pytest.mark.thorough]
+
+
+@pytest.fixture(scope="module")
+def guarded(standin: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("guarded")
+    made = app("keys", "create", "taro", "--json", data_dir=folder / "data")
+    assert json.loads(made.stdout)["key"]
+    app("keys", "create", "taro", "--password", data_dir=folder / "data", typed=PASSWORD + "\n")
+    with serving(folder, "--login", "on") as server:
+        yield server
+
+
+def test_the_chip_tells_what_the_model_does_and_lists_all(page: Page, site: Site) -> None:
+    chip = page.locator("#header .activity")
+    expect(chip).to_contain_text("読み込み済み 1", timeout=FINISHED)
+    page.goto(f"{site.url}/?chat={site.conversation(**ENDLESS)}")
+    send(page, "長く書いて")
+    expect(chip).to_contain_text("計算中", timeout=FINISHED)
+    chip.click()
+    shown = page.locator(".activity-list")
+    expect(shown).to_contain_text("件に回答中")
+    page.keyboard.press("Escape")
+    expect(shown).to_be_hidden()
+    page.get_by_role("button", name="停止").click()
+    expect(chip).to_contain_text("読み込み済み 1", timeout=FINISHED)
+
+
+def test_who_has_logged_in_can_log_out(browser: Browser, guarded: Server) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    try:
+        page.goto(guarded.url + "/")
+        page.get_by_label("名前").fill("taro")
+        page.get_by_label("パスワード").fill(PASSWORD)
+        page.get_by_role("button", name="ログイン").click()
+        page.locator("#composer textarea").wait_for()
+        expect(page.locator("#header .activity")).not_to_be_empty()
+        page.locator(".nav-foot").click()
+        page.get_by_role("menuitem", name="ログアウト（taro）").click()
+        page.wait_for_url("**/login")
+        page.goto(guarded.url + "/")
+        expect(page).to_have_url(guarded.url + "/login")
+    finally:
+        context.close()
