@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.api.servers import Server, serving
 from tests.api.test_login import PASSWORD, app
 from tests.site import ENDLESS, Site
-from tests.ui.actions import FINISHED, send
+from tests.ui.actions import send
 
 pytestmark = [pytest.mark.browser, pytest.mark.thorough]
 
@@ -27,17 +27,17 @@ def guarded(standin: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 def test_the_chip_tells_what_the_model_does_and_lists_all(page: Page, site: Site) -> None:
     chip = page.locator("#header .activity")
-    expect(chip).to_contain_text("読み込み済み 1", timeout=FINISHED)
+    expect(chip).to_contain_text("読み込み済み 1")
     page.goto(f"{site.url}/?chat={site.conversation(**ENDLESS)}")
     send(page, "長く書いて")
-    expect(chip).to_contain_text("計算中", timeout=FINISHED)
+    expect(chip).to_contain_text("計算中")
     chip.click()
     shown = page.locator(".activity-list")
     expect(shown).to_contain_text("件に回答中")
     page.keyboard.press("Escape")
     expect(shown).to_be_hidden()
     page.get_by_role("button", name="停止").click()
-    expect(chip).to_contain_text("読み込み済み 1", timeout=FINISHED)
+    expect(chip).to_contain_text("読み込み済み 1")
 
 
 def test_who_has_logged_in_can_log_out(browser: Browser, guarded: Server) -> None:
