@@ -3,24 +3,28 @@
 Knows nothing about llama.cpp; the children are quantizer.py and perplexity.py.
 """
 
-import asyncio
-import contextlib
-import json
 import os
 import shutil
-import sys
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from webui.engine.children import SPARE_BYTES, WorkshopError, child
 from webui.engine.hardware import physical_cores
-from webui.errors import AppError
 from webui.gguf import GgufHeader, read_header
 
-PROJECT_DIR = Path(__file__).parents[2]
-SPARE_BYTES = 1 << 28
+__all__ = [
+    "BITS",
+    "PART",
+    "SOURCE_TYPES",
+    "Perplexity",
+    "Step",
+    "WorkshopError",
+    "estimated_bytes",
+    "perplexity",
+    "quantize",
+]
+
 PART = ".part"
 SOURCE_TYPES = ("F32", "F16", "BF16")
 
@@ -30,10 +34,6 @@ BITS = {  # bits per weight, as llama.cpp's own table says for 8B models
     "Q4_1": 5.0, "Q4_0": 4.66, "Q3_K_L": 4.3, "Q3_K_M": 4.0, "Q3_K_S": 3.64, "IQ3_M": 3.76,
     "IQ3_S": 3.66, "Q2_K": 3.16, "Q2_K_S": 2.96, "TQ2_0": 2.06, "TQ1_0": 1.69,
 }  # fmt: skip
-
-
-class WorkshopError(AppError):
-    """Something could not be made or measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,8 @@ class Step:
 class Perplexity:
     value: float
     error: float  # one standard error
-    num_tokens: int
+    losses: tuple[float, ...]  # -log p of each token that counts
+    tokens: str  # a hash of those tokens: only equal ones can be compared
 
 
 def estimated_bytes(header: GgufHeader, kind: str) -> int:
@@ -73,7 +74,7 @@ async def quantize(source: Path, target: Path, kind: str) -> AsyncGenerator[Step
     part = target.with_name(target.name + PART)
     try:
         arguments = (str(source), str(part), kind)
-        async with _child("webui.engine.quantizer", *arguments) as messages:
+        async with child("webui.engine.quantizer", *arguments) as messages:
             async for message in messages:
                 if message["event"] == "progress":
                     yield Step(message["done"], message["total"])
@@ -86,39 +87,14 @@ async def quantize(source: Path, target: Path, kind: str) -> AsyncGenerator[Step
 async def perplexity(path: Path, text_file: Path) -> AsyncGenerator[Step | Perplexity, None]:
     """How well the model foretells the text; Perplexity comes last. Raises WorkshopError."""
     arguments = (str(path), str(text_file), str(physical_cores()))
-    async with _child("webui.engine.perplexity", *arguments) as messages:
+    async with child("webui.engine.perplexity", *arguments) as messages:
         async for message in messages:
             if message["event"] == "progress":
                 yield Step(message["done"], message["total"])
             else:
-                yield Perplexity(message["perplexity"], message["error"], message["num_tokens"])
-
-
-@asynccontextmanager
-async def _child(module: str, *arguments: str) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
-    """Its messages; it is ended with the block. Raises WorkshopError when it says so or dies."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, *arguments,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(PROJECT_DIR), "GGML_NO_BACKTRACE": "1"},
-    )  # fmt: skip
-    try:
-        yield _messages(process)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-
-
-async def _messages(process: asyncio.subprocess.Process) -> AsyncIterator[dict[str, Any]]:
-    assert process.stdout
-    async for line in process.stdout:
-        message = json.loads(line)
-        if message["event"] == "error":
-            raise WorkshopError("engine.workshop_failed", reason=message["reason"])
-        yield message
-        if message["event"] == "done":
-            return
-    raise WorkshopError("engine.workshop_failed", reason="llama.cpp ended")
+                yield Perplexity(
+                    message["perplexity"],
+                    message["error"],
+                    tuple(message["losses"]),
+                    message["tokens"],
+                )
