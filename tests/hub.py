@@ -6,6 +6,7 @@ HEAD and GET /<repository>/resolve/<revision>/<file> redirect to /cdn/<sha256> a
 
 import hashlib
 import json
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -14,14 +15,14 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-COMMIT = "0" * 40
-
 
 @dataclass
 class Hub:
     url: str = ""
     cdn_url: str = ""  # another host, as the real hub has
     files: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    in_git: set[str] = field(default_factory=set)  # files that git itself keeps: no SHA-256
+    commit: str = "0" * 40
     gated: set[str] = field(default_factory=set)
     license_text: str = "この重みは自由に使えます。"
     wrong_hash: bool = False
@@ -49,14 +50,22 @@ class Hub:
         return sum(request.startswith("GET /cdn/") for request in self.requests)
 
 
+def git_blob(content: bytes) -> str:
+    """The hash of a file in git."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
 @contextmanager
-def serving() -> Iterator[Hub]:
+def serving(tls: ssl.SSLContext | None = None) -> Iterator[Hub]:
     hub = Hub()
     handler = type("Handler", (_Handler,), {"hub": hub})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    hub.url = f"http://127.0.0.1:{server.server_port}"
-    hub.cdn_url = f"http://localhost:{server.server_port}"
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    scheme = "https" if tls else "http"
+    hub.url = f"{scheme}://127.0.0.1:{server.server_port}"
+    hub.cdn_url = f"{scheme}://localhost:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
@@ -105,16 +114,21 @@ class _Handler(BaseHTTPRequestHandler):
             self._end(404, {"X-Error-Code": "RepoNotFound"})
             return
         if file == "LICENSE":
-            self._transfer(self.hub.license_text.encode(), "")
-            return
-        content = self.hub.files.get((repository, file))
+            content: bytes | None = self.hub.license_text.encode()
+        else:
+            content = self.hub.files.get((repository, file))
         if content is None:
             self._end(404, {"X-Error-Code": "EntryNotFound"})
+            return
+        if file in self.hub.in_git or file == "LICENSE":  # the hub itself sends these
+            etag = "f" * 40 if self.hub.wrong_hash else git_blob(content)
+            extent = self.headers.get("Range", "")
+            self._transfer(content, extent, {"X-Repo-Commit": self.hub.commit, "ETag": etag})
             return
         sha256 = hashlib.sha256(content).hexdigest()
         etag = "f" * 64 if self.hub.wrong_hash else sha256
         headers = {
-            "X-Repo-Commit": COMMIT,
+            "X-Repo-Commit": self.hub.commit,
             "X-Linked-Size": str(len(content)),
             "X-Linked-Etag": f'"{etag if self.hub.tells_hash else "some-version"}"',
             "Location": f"{self.hub.cdn_url}/cdn/{sha256}",
@@ -128,14 +142,16 @@ class _Handler(BaseHTTPRequestHandler):
         if not files:
             self._end(404, {"X-Error-Code": "RepoNotFound"})
             return
-        siblings: list[dict[str, Any]] = [{"rfilename": "LICENSE", "size": 10}]
+        size = len(self.hub.license_text.encode())
+        siblings: list[dict[str, Any]] = [{"rfilename": "LICENSE", "size": size}]
         for file, data in files.items():
             lfs = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest(), "pointerSize": 1}
-            siblings.append({"rfilename": file, "size": len(data), "lfs": lfs})
+            sibling = {"rfilename": file, "size": len(data)}
+            siblings.append(sibling if file in self.hub.in_git else sibling | {"lfs": lfs})
         body = json.dumps(
             {
                 "id": repository,
-                "sha": COMMIT,
+                "sha": self.hub.commit,
                 "gated": "manual" if repository in self.hub.gated else False,
                 "downloads": 42,
                 "cardData": {"license": "apache-2.0"},
@@ -144,12 +160,14 @@ class _Handler(BaseHTTPRequestHandler):
         ).encode()
         self._end(200, {"Content-Type": "application/json"}, body)
 
-    def _transfer(self, content: bytes, extent: str) -> None:
+    def _transfer(self, content: bytes, extent: str, headers: dict[str, str] | None = None) -> None:
         start = 0
         if extent.startswith("bytes=") and not self.hub.ignores_range:
             start = int(extent.removeprefix("bytes=").split("-")[0])
         body = content[start:]
         self.send_response(206 if start else 200)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         self.send_header("Content-Length", str(len(body)))

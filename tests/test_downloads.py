@@ -339,7 +339,7 @@ def test_a_disk_that_fills_up_is_told_and_can_be_continued(hub: Hub, folder: Pat
         "try:\n"
         f"    fetch.fetch(request, Path({str(folder)!r}), lambda text: None)\n"
         "except OSError as error:\n"
-        "    print(fetch.explain(OSError(errno.ENOSPC, 'full'), request).key)\n"
+        "    print(fetch.explain(error, request.repository, request.file, request.name).key)\n"
     )
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True

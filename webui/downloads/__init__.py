@@ -1,12 +1,13 @@
 """Downloads of models from the Hugging Face hub, or a mirror of it; only when somebody asks.
 
-`queue` keeps what is being fetched, `fetch` is the child process that does it, `messages` is what
-they say to each other.
+`queue` keeps what is being fetched, `fetch` is the child process that does it (one file by
+`transfer`, a model of several by `folders`), `messages` is what they say to each other.
 """
 
 from webui.downloads.messages import (
     DownloadError,
     DownloadRequest,
+    FolderRequest,
     RemoteFile,
     RepositoryInfo,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "DownloadRequest",
     "DownloadState",
     "Downloads",
+    "FolderRequest",
     "RemoteFile",
     "RepositoryInfo",
 ]

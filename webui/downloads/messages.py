@@ -1,7 +1,7 @@
 """What the web process and the fetching child say to each other, as lines of JSON; file names.
 
-A half-fetched file is `<name>.part`, with `<name>.part.json` beside it, so that it can never be
-taken for a model and can be continued after a kill. Knows nothing about the network.
+A half-fetched file (or folder) is `<name>.part`, with `<name>.part.json` beside it, so that it can
+never be taken for a model and can be continued after a kill. Knows nothing about the network.
 """
 
 import json
@@ -16,6 +16,7 @@ from webui.errors import AppError
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 FILE = re.compile(r"(?:[A-Za-z0-9][\w.+-]{0,200}/){0,4}[A-Za-z0-9][\w.+-]{0,200}\.gguf", re.I)
 WINDOWS_NAMES = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)\..*", re.I)
+FOLDER = re.compile(r"[a-z0-9][a-z0-9.-]{0,79}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 PART = ".part"
 NOTE = ".part.json"
@@ -49,6 +50,24 @@ class DownloadRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class FolderRequest:
+    """A model of several files, as one folder. Raises DownloadError on a name that is none."""
+
+    repository: str
+    name: str  # of the folder in the models folder
+
+    def __post_init__(self) -> None:
+        if not REPOSITORY.fullmatch(self.repository) or ".." in self.repository:
+            raise DownloadError("downloads.bad_repository", repository=self.repository[:120])
+        is_name = FOLDER.fullmatch(self.name) and ".." not in self.name
+        if not is_name or WINDOWS_NAMES.fullmatch(self.name + ".") or self.name == "builtin":
+            raise DownloadError("downloads.bad_file", file=self.name[:120])
+
+
+AnyRequest = DownloadRequest | FolderRequest
+
+
+@dataclass(frozen=True, slots=True)
 class RemoteFile:
     file: str
     num_bytes: int
@@ -72,9 +91,9 @@ class Note:
     """Beside a half-fetched file: what it will be."""
 
     repository: str
-    file: str
+    file: str  # "" = a folder
     sha256: str
-    etag: str
+    etag: str  # of a folder: the repository's commit
     num_bytes: int
 
     def write(self, path: Path) -> None:
@@ -86,10 +105,23 @@ class Note:
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
             note = Note(**values)
-            DownloadRequest(note.repository, note.file, note.sha256)
-            return note if type(note.num_bytes) is int and type(note.etag) is str else None
-        except (OSError, ValueError, TypeError, DownloadError):
+        except (OSError, ValueError, TypeError, RecursionError):
             return None
+        texts = (note.repository, note.file, note.sha256, note.etag)
+        is_sound = type(note.num_bytes) is int and all(type(text) is str for text in texts)
+        return note if is_sound else None
+
+    def request(self, name: str) -> AnyRequest:
+        """What was asked for, under `name` in the models folder. Raises DownloadError."""
+        if not self.file:
+            return FolderRequest(self.repository, name)
+        return DownloadRequest(self.repository, self.file, self.sha256)
+
+
+def task_of(request: AnyRequest, folder: Path) -> dict[str, str]:
+    """What the child is told to do."""
+    kind = "fetch_folder" if isinstance(request, FolderRequest) else "fetch"
+    return {"task": kind, "folder": str(folder)} | asdict(request) | {"name": request.name}
 
 
 def part_of(target: Path) -> Path:

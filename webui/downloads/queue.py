@@ -7,6 +7,7 @@ inspect(). Knows nothing about the page.
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -20,6 +21,8 @@ from typing import IO, Any
 
 from webui.downloads.messages import (
     NOTE,
+    PART,
+    AnyRequest,
     DownloadError,
     DownloadRequest,
     Note,
@@ -28,6 +31,7 @@ from webui.downloads.messages import (
     info_of,
     note_of,
     part_of,
+    task_of,
 )
 from webui.errors import AppError
 
@@ -54,7 +58,7 @@ class Download:
     """A snapshot. `name` identifies it: the file's name in the models folder."""
 
     name: str
-    request: DownloadRequest
+    request: AnyRequest
     state: DownloadState
     num_done: int = 0  # bytes
     num_total: int = 0  # 0 = not known yet
@@ -100,7 +104,7 @@ class Downloads:
                 return download
         raise DownloadError("downloads.unknown", name=name)
 
-    def start(self, request: DownloadRequest) -> Download:
+    def start(self, request: AnyRequest) -> Download:
         """Begin, or go on where an earlier run stopped. Raises DownloadError."""
         if (self._folder / request.name).exists():
             raise DownloadError("downloads.exists", name=request.name)
@@ -110,8 +114,7 @@ class Downloads:
                 raise DownloadError("downloads.under_way", name=request.name)
             started = Download(request.name, request, DownloadState.STARTING)
             self._downloads[request.name] = started
-            task = {"task": "fetch", "folder": str(self._folder)}
-            child = self._children[request.name] = _Child(request, task)
+            child = self._children[request.name] = _Child(task_of(request, self._folder))
         threading.Thread(target=self._follow, args=(request.name, child), daemon=True).start()
         return started
 
@@ -128,6 +131,8 @@ class Downloads:
         download = self.get(name)
         self._stop(name, DownloadState.PAUSED)
         target = self._folder / download.name
+        if part_of(target).is_dir():
+            shutil.rmtree(part_of(target))
         for path in (part_of(target), note_of(target)):
             path.unlink(missing_ok=True)
         self.forget(name)
@@ -141,8 +146,8 @@ class Downloads:
 
     def inspect(self, repository: str) -> RepositoryInfo:
         """What the hub says about `repository`. Waits for the network. Raises DownloadError."""
-        request = DownloadRequest(repository, "any.gguf")
-        child = _Child(request, {"task": "inspect", "folder": ""})
+        DownloadRequest(repository, "any.gguf")  # a name that is one
+        child = _Child({"task": "inspect", "repository": repository})
         timer = threading.Timer(INSPECT_TIMEOUT_S, child.stop)
         timer.start()
         try:
@@ -218,12 +223,18 @@ class Downloads:
         with contextlib.suppress(OSError):  # no folder (yet): nothing was left there
             for path in self._folder.glob(f"*{NOTE}"):
                 note, part = Note.read(path), path.with_name(path.name.removesuffix(".json"))
-                if note and part.exists():
-                    request = DownloadRequest(note.repository, note.file, note.sha256)
-                    done = part.stat().st_size
-                    state = DownloadState.PAUSED
-                    found.append(Download(request.name, request, state, done, note.num_bytes))
+                with contextlib.suppress(DownloadError):  # not ours
+                    if note and part.exists():
+                        request = note.request(part.name.removesuffix(PART))
+                        state, done = DownloadState.PAUSED, _num_bytes(part)
+                        found.append(Download(request.name, request, state, done, note.num_bytes))
         return found
+
+
+def _num_bytes(part: Path) -> int:
+    """Of a half-fetched file or folder."""
+    paths = part.rglob("*") if part.is_dir() else (part,)
+    return sum(path.stat().st_size for path in paths if path.is_file())
 
 
 class _Speed:
@@ -246,7 +257,7 @@ class _Speed:
 class _Child:
     """One fetching process."""
 
-    def __init__(self, request: DownloadRequest, task: Mapping[str, str]) -> None:
+    def __init__(self, task: Mapping[str, str]) -> None:
         environment = {
             **os.environ,
             "PYTHONPATH": str(PROJECT_DIR),
@@ -262,9 +273,8 @@ class _Child:
             encoding="utf-8",
         )
         self._stopping = threading.Lock()
-        values = {"repository": request.repository, "file": request.file, "sha256": request.sha256}
         with contextlib.suppress(OSError):  # gone at once: messages() ends at once
-            self._stdin.write(json.dumps({**task, **values}) + "\n")
+            self._stdin.write(json.dumps(task) + "\n")
             self._stdin.flush()
 
     @property

@@ -1,12 +1,9 @@
 """How fast a model is on this machine: reading, writing, time to the first token, memory.
 
-Results are plain rows, kept per machine in the settings, exportable as Markdown and CSV.
-Knows nothing about the page.
+Results are plain rows, kept per machine in the settings. Knows nothing about the page.
 """
 
 import asyncio
-import csv
-import io
 import json
 import platform
 import random
@@ -56,8 +53,6 @@ class BenchRow:
     n_threads: int
     machine: str
     measured_at: float  # unix seconds
-    perplexity: float = 0.0  # 0 = not measured
-    perplexity_error: float = 0.0
 
     @property
     def rating(self) -> Rating:
@@ -143,10 +138,14 @@ class BenchResults:
         self._store = store
 
     def rows(self) -> list[BenchRow]:
-        """By model and streams. Rows of another version that cannot be read are left out."""
+        """By model and streams; none when another version wrote what cannot be read."""
         try:
             raw = json.loads(self._store.setting(OWNER, KEY) or "[]")
-            rows = [BenchRow(**values) for values in raw]
+            known = {item.name for item in fields(BenchRow)}
+            rows = [
+                BenchRow(**{name: value for name, value in values.items() if name in known})
+                for values in raw
+            ]
         except (ValueError, TypeError):
             return []
         return sorted(rows, key=lambda row: (row.name, -row.size_bytes, row.num_streams))
@@ -164,34 +163,3 @@ class BenchResults:
 
 def _identity(row: BenchRow) -> tuple[str, int, str]:
     return row.model_id, row.num_streams, row.machine
-
-
-def to_csv(rows: Iterable[BenchRow]) -> str:
-    out = io.StringIO()
-    writer = csv.DictWriter(out, [item.name for item in fields(BenchRow)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: _unformula(value) for key, value in asdict(row).items()} for row in rows)
-    return out.getvalue()
-
-
-def to_markdown(rows: Iterable[BenchRow]) -> str:
-    head = ("model", "quantization", "GB", "streams", "prompt t/s", "t/s", "first s", "memory GB")
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    for row in rows:
-        cells = (
-            row.name.replace("|", "\\|"),
-            row.quantization,
-            f"{row.size_bytes / 1e9:.2f}",
-            str(row.num_streams),
-            f"{row.prompt_per_s:.1f}",
-            f"{row.generated_per_s:.2f}",
-            f"{row.first_token_s:.2f}",
-            f"{row.memory_bytes / 1e9:.2f}",
-        )
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _unformula(value: object) -> object:
-    """A name that begins like a formula must not become one in a spreadsheet."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" else value
