@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.convert.folders import llama_folder
 from tests.hub import serving
 from tests.makegguf import random_llama
 from webui.commands import models
@@ -94,19 +95,54 @@ def test_quantize_makes_a_smaller_model_and_refuses_a_second_loss(call: Call, fo
     assert not list(folder.glob("*.part"))
 
 
-def test_bench_measures_and_remembers(
+def test_pull_fetches_a_model_of_several_files(
+    call: Call, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        for file in ("model.safetensors", "config.json"):
+            hub.add("cl-nagoya/ruri-v3-30m", file, b"{}" * 500)
+        pulled = call("pull", "ruri-v3-30m")
+    assert Path(pulled["path"]) == folder / "ruri-v3-30m"
+    assert (folder / "ruri-v3-30m" / "model.safetensors").read_bytes() == b"{}" * 500
+
+
+@pytest.mark.thorough
+def test_convert_makes_a_model_that_runs(call: Call, folder: Path, tmp_path: Path) -> None:
+    source = llama_folder(tmp_path / "tiny-llama")
+    made = call("convert", str(source))
+    assert Path(made["path"]) == folder / "tiny-llama-F16.gguf"
+    assert call("verify", "tiny-llama-F16")["architecture"] == "llama"
+    assert Path(call("convert", str(source), "q8_0")["path"]).name == "tiny-llama-Q8_0.gguf"
+    (row,) = call("bench", "tiny-llama-F16", "--streams", "1")
+    assert row["generated_per_s"] > 0
+
+
+@pytest.mark.thorough
+def test_bench_compares_models_and_remembers(
     call: Call, folder: Path, tmp_path: Path, standin: Path
 ) -> None:
     shutil.copy(standin, folder / "mine.gguf")
-    rows = call("bench", "mine", "--streams", "1,4,8")
-    assert [row["num_streams"] for row in rows] == [1, 4], "as many as there are slots"
-    for row in rows:
-        assert row["prompt_per_s"] > 0 and row["generated_per_s"] > 0
-        assert 0 < row["first_token_s"] < 60
-        assert row["memory_bytes"] > 10**7
+    (row, second) = call("bench", "mine", "--streams", "1,4,8")
+    assert [row["num_streams"], second["num_streams"]] == [1, 4], "as many as there are slots"
+    assert row["prompt_per_s"] > 0 and 0 < row["first_token_s"] < 60
+    assert row["memory_bytes"] > 10**7 and row["rating"]
+    shutil.copy(standin, folder / "other.gguf")
+    plot, table = tmp_path / "plot.svg", tmp_path / "table.csv"
+    more = ("--streams", "1", "--perplexity", "--plot", str(plot), "--csv", str(table))
+    rows = call("bench", "mine", "other", *more)
+    assert [row["model_id"] for row in rows] == ["mine", "mine", "other"]
+    first, _, last = rows
+    assert first["perplexity"] == pytest.approx(last["perplexity"]) and first["perplexity"] > 1
+    assert last["perplexity_ratio"] == pytest.approx(1)
+    assert plot.read_text(encoding="utf-8").startswith("<svg")
+    assert table.read_text(encoding="utf-8").count("\n") == 4
     storage = Storage(tmp_path / "data" / "kajogaki.db")
-    assert [row.num_streams for row in BenchResults(storage).rows()] == [1, 4]
+    kept = sorted((row.model_id, row.num_streams) for row in BenchResults(storage).rows())
+    assert kept == [("mine", 1), ("mine", 4), ("other", 1)]
     storage.close()
+    with pytest.raises(AppError, match="two models"):
+        call("bench", "mine", "--streams", "1", "--plot", str(plot))
 
 
 @pytest.mark.parametrize(
@@ -114,12 +150,13 @@ def test_bench_measures_and_remembers(
     [
         ("pull", "no-such-entry"),
         ("pull", "maker/model"),
-        ("pull", "ruri-v3-30m"),
         ("pull", "gemma-4-e2b-it", "Q9"),
         ("pull", "../..", "x.gguf"),
         ("verify", "nothing"),
         ("quantize", "nothing", "Q4_0"),
+        ("convert", "nothing"),
         ("bench", "nothing"),
+        ("bench", "--perplexity", "nothing.txt"),
         ("bench", "--streams", "0"),
         ("bench", "--streams", "many"),
     ],

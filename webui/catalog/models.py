@@ -63,6 +63,14 @@ class ModelSpec:
     error: AppError | None = None
 
     @property
+    def stem(self) -> str:
+        """The file's name without its quantisation: what others made of it are called by."""
+        stem = self.path.stem
+        for suffix in filter(None, (self.quantization, self.quantization.lower(), "F16", "f16")):
+            stem = stem.removesuffix(f"-{suffix}").removesuffix(f".{suffix}")
+        return stem
+
+    @property
     def problem(self) -> str:
         """The sentence of `error`, "" without one."""
         return self.error.message() if self.error else ""

@@ -1,70 +1,59 @@
 """`app.py models …`: what the モデル tab does, for terminals and scripts.
 
 Results go to stdout (with --json as one JSON value), progress to stderr. Exit status 2 and one line
-on a user's mistake.
+on a user's mistake. What makes and measures models is in models_workshop.py.
 """
 
 import argparse
-import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable
-from contextlib import aclosing
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from webui.catalog import Catalog, ModelEntry, ModelSpec, UnknownModelError
+from webui.catalog import Catalog, ModelEntry, ModelSpec
+from webui.commands.models_workshop import (
+    Command,
+    Result,
+    UsageError,
+    add_bench_options,
+    bench,
+    convert_folder,
+    quantize_model,
+)
 from webui.config import PROJECT_DIR, Settings
-from webui.downloads import Download, DownloadRequest, Downloads, DownloadState
-from webui.engine.client import Engine
+from webui.downloads import Download, DownloadRequest, Downloads, DownloadState, FolderRequest
 from webui.engine.memory import available_bytes, judge, judge_file, predict
-from webui.engine.options import ModelOptions, OptionsMemory, load_message
-from webui.engine.workshop import BITS, quantize
-from webui.errors import AppError
+from webui.engine.options import ModelOptions, load_message
 from webui.gguf import read_header
 from webui.soundness import check_file
-from webui.storage import Storage
 from webui.strings import Language, text
-from webui.tasks.bench import STREAMS, BenchResults, BenchRow, measure, to_markdown
 
 POLL_S = 0.2
 AddSettings = Callable[[argparse.ArgumentParser], None]
-
-
-class UsageError(AppError):
-    """What was asked cannot be done; the sentence says what can."""
 
 
 def add_parser(commands: Any, language: Language, add_settings: AddSettings) -> None:
     """The `models` command with its own subcommands."""
     models = commands.add_parser("models", help=text("models.help", language))
     actions = models.add_subparsers(dest="action", metavar="ACTION", required=True)
-    for name, arguments, run in (
-        ("list", (), _list),
-        ("pull", ("model", "file?"), _pull),
-        ("verify", ("model",), _verify),
-        ("quantize", ("model", "type"), _quantize),
-        ("bench", ("model?",), _bench),
-    ):
+    for name, (arguments, run) in ACTIONS.items():
         action = actions.add_parser(name, help=text(f"models.{name}_help", language))
         for argument in arguments:
-            title = argument.rstrip("?")
+            title = argument.rstrip("?*")
             shown = text(f"models.argument_{title}", language)
-            nargs = "?" if argument.endswith("?") else None
+            nargs = argument[-1] if argument != title else None
             action.add_argument(title, metavar=title.upper(), nargs=nargs, help=shown)
-        if name == "bench":
-            default = ",".join(map(str, STREAMS))
-            action.add_argument(
-                "--streams", default=default, help=text("models.streams_help", language)
-            )
+        if name in OPTIONS:
+            OPTIONS[name](action, language)
         action.add_argument("--json", action="store_true", help=text("models.json_help", language))
         action.set_defaults(run=_printing(run))
         add_settings(action)
 
 
-def _printing(command: "Command") -> Callable[[Settings, argparse.Namespace], int]:
+def _printing(command: Command) -> Callable[[Settings, argparse.Namespace], int]:
     """`command`, with its result on stdout."""
 
     def run(settings: Settings, options: argparse.Namespace) -> int:
@@ -74,10 +63,6 @@ def _printing(command: "Command") -> Callable[[Settings, argparse.Namespace], in
         return 0
 
     return run
-
-
-Result = tuple[Any, list[str]]  # for --json, and for people
-Command = Callable[[argparse.Namespace, Settings, Catalog], Result]
 
 
 def _list(options: argparse.Namespace, settings: Settings, catalog: Catalog) -> Result:
@@ -156,12 +141,12 @@ def _pull(options: argparse.Namespace, settings: Settings, catalog: Catalog) -> 
         raise download.error
     assert download.state is DownloadState.DONE
     path = settings.models_dir / request.name
-    return {"path": str(path), "size_bytes": path.stat().st_size}, [
+    return {"path": str(path), "size_bytes": download.num_done}, [
         text("models.pulled", language, path=path)
     ]
 
 
-def _request(model: str, file: str | None, catalog: Catalog) -> DownloadRequest:
+def _request(model: str, file: str | None, catalog: Catalog) -> DownloadRequest | FolderRequest:
     """An entry's id with an optional quantisation, or a repository and a file."""
     if "/" in model:
         if not file:
@@ -169,7 +154,7 @@ def _request(model: str, file: str | None, catalog: Catalog) -> DownloadRequest:
         return DownloadRequest(model, file)
     entry = catalog.entries().get(model)
     if not entry.files:
-        raise UsageError("models.no_gguf", name=entry.name)
+        return FolderRequest(entry.repository, entry.id)
     wanted = file or (entry.default_file.quantization if entry.default_file else "")
     for one in entry.files:
         if wanted.casefold() in (one.quantization.casefold(), one.file.casefold()):
@@ -205,73 +190,12 @@ def _verify(options: argparse.Namespace, settings: Settings, catalog: Catalog) -
     return facts, [text("models.sound", Language(settings.language), name=path.name)]
 
 
-def _quantize(options: argparse.Namespace, settings: Settings, catalog: Catalog) -> Result:
-    spec = _usable(options.model, catalog)
-    kind = options.type.upper()
-    if kind not in BITS:
-        raise UsageError("engine.unknown_quantization", kind=options.type, kinds=", ".join(BITS))
-    stem = spec.path.stem
-    for suffix in (spec.quantization, spec.quantization.lower()):
-        stem = stem.removesuffix(f"-{suffix}").removesuffix(f".{suffix}") if suffix else stem
-    target = settings.models_dir / f"{stem}-{kind}.gguf"
-
-    async def work() -> None:
-        async with aclosing(quantize(spec.path, target, kind)) as steps:
-            async for step in steps:
-                print(f"\r{step.done}/{step.total}", end="", file=sys.stderr, flush=True)
-
-    asyncio.run(work())
-    print(file=sys.stderr)
-    size = target.stat().st_size
-    return {"path": str(target), "size_bytes": size}, [
-        text("models.made", Language(settings.language), path=target, size=size / 1e9)
-    ]
-
-
-def _bench(options: argparse.Namespace, settings: Settings, catalog: Catalog) -> Result:
-    streams = _streams(options.streams)
-    spec = _usable(options.model or settings.model, catalog)
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    storage = Storage(settings.data_dir / "kajogaki.db")
-    try:
-        chosen = OptionsMemory(storage).of(spec.id)
-        rows = asyncio.run(_measured(spec, settings, chosen, streams))
-        BenchResults(storage).add(rows)
-    finally:
-        storage.close()
-    return [asdict(row) | {"rating": row.rating} for row in rows], [to_markdown(rows).rstrip()]
-
-
-async def _measured(
-    spec: ModelSpec, settings: Settings, options: ModelOptions, streams: Iterable[int]
-) -> list[BenchRow]:
-    engine = Engine(load_message(settings, options, spec), spec.name)
-    try:
-        await engine.start()
-        return [row async for row in measure(engine, spec, streams=tuple(streams))]
-    finally:
-        await engine.stop()
-
-
-def _streams(given: str) -> list[int]:
-    try:
-        streams = [int(number) for number in given.split(",")]
-    except ValueError as error:
-        raise UsageError("models.bad_streams", given=given) from error
-    if not streams or not all(1 <= number <= 64 for number in streams):
-        raise UsageError("models.bad_streams", given=given)
-    return streams
-
-
-def _usable(model_id: str, catalog: Catalog) -> ModelSpec:
-    """By id or file name; the default when none is named. Raises AppError."""
-    if not model_id:
-        spec = catalog.default()
-    else:
-        try:
-            spec = catalog.get(model_id)
-        except UnknownModelError:
-            spec = catalog.get(Path(model_id).stem)
-    if spec.error:
-        raise spec.error
-    return spec
+ACTIONS: dict[str, tuple[tuple[str, ...], Command]] = {  # arguments: "?" optional, "*" any number
+    "list": ((), _list),
+    "pull": (("model", "file?"), _pull),
+    "verify": (("model",), _verify),
+    "quantize": (("model", "type"), quantize_model),
+    "convert": (("folder", "kind?"), convert_folder),
+    "bench": (("model*",), bench),
+}
+OPTIONS = {"bench": add_bench_options}

@@ -6,7 +6,7 @@ Writes Markdown and CSV. Knows nothing about engines and the page.
 import csv
 import io
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 
 from webui.tasks.bench import BenchRow
 from webui.tasks.perplexity import PerplexityRow, Ratio
@@ -40,32 +40,41 @@ def report(
     ratios: Mapping[str, Ratio],
 ) -> list[ReportRow]:
     """By name, largest file first, then by streams."""
-    left = {row.model_id: row for row in perplexities}
+    speeds, left = list(speeds), {row.model_id: row for row in perplexities}
+    both: list[BenchRow | PerplexityRow] = [*speeds, *left.values()]
+    both.sort(key=lambda row: row.measured_at)
+    newest = {row.model_id: row.name for row in both}  # names change when others come
     rows = []
     for speed in sorted(speeds, key=lambda row: (row.model_id, row.num_streams)):
-        row = left.pop(speed.model_id, None)
-        rows.append(_of_speed(speed, row, ratios.get(speed.model_id)))
-    rows += [
-        ReportRow(row.model_id, row.name, row.quantization, row.size_bytes,
-                  **_perplexity(row, ratios.get(row.model_id)))
-        for row in left.values()
-    ]  # fmt: skip
+        first = left.pop(speed.model_id, None)
+        rows.append(_with_perplexity(_of_speed(speed), first, ratios))
+    rows += [_with_perplexity(_nothing(row), row, ratios) for row in left.values()]
+    rows = [replace(row, name=newest[row.model_id]) for row in rows]
     return sorted(rows, key=lambda r: (r.name, -r.size_bytes, r.model_id, r.num_streams))
 
 
-def _of_speed(speed: BenchRow, row: PerplexityRow | None, ratio: Ratio | None) -> ReportRow:
+def _nothing(row: PerplexityRow) -> ReportRow:
+    return ReportRow(row.model_id, row.name, row.quantization, row.size_bytes)
+
+
+def _of_speed(speed: BenchRow) -> ReportRow:
     shared = {item.name for item in fields(ReportRow)} & {item.name for item in fields(BenchRow)}
-    values = {name: getattr(speed, name) for name in shared}
-    return ReportRow(**values, rating=speed.rating, **(_perplexity(row, ratio) if row else {}))
+    return ReportRow(**{name: getattr(speed, name) for name in shared}, rating=speed.rating)
 
 
-def _perplexity(row: PerplexityRow, ratio: Ratio | None) -> dict[str, float]:
-    return {
-        "perplexity": row.value,
-        "perplexity_error": row.error,
-        "perplexity_ratio": ratio.value if ratio else 0.0,
-        "perplexity_ratio_error": ratio.error if ratio else 0.0,
-    }
+def _with_perplexity(
+    row: ReportRow, measured: PerplexityRow | None, ratios: Mapping[str, Ratio]
+) -> ReportRow:
+    if measured is None:
+        return row
+    ratio = ratios.get(measured.model_id, Ratio(0.0, 0.0))
+    return replace(
+        row,
+        perplexity=measured.value,
+        perplexity_error=measured.error,
+        perplexity_ratio=ratio.value,
+        perplexity_ratio_error=ratio.error,
+    )
 
 
 def to_csv(rows: Iterable[ReportRow]) -> str:

@@ -115,7 +115,7 @@ class ModelsDesk:
     def quantize(self, model_id: str, kind: str) -> None:
         """Raises AppError."""
         spec = self._usable(model_id)
-        target = self.application.catalog.models_dir / f"{stem_of(spec)}-{kind}.gguf"
+        target = self.application.catalog.models_dir / f"{spec.stem}-{kind}.gguf"
         self._begin_job(Job("quantize", spec.id, target.name), self._quantize(spec, target, kind))
 
     def cancel_job(self) -> None:
@@ -181,14 +181,6 @@ class ModelsDesk:
 
     def chosen(self, model_id: str) -> ModelOptions:
         return self.options.of(model_id)
-
-
-def stem_of(spec: ModelSpec) -> str:
-    """The file's name without its quantisation."""
-    stem = spec.path.stem
-    for suffix in filter(None, (spec.quantization, spec.quantization.lower(), "F16", "f16")):
-        stem = stem.removesuffix(f"-{suffix}").removesuffix(f".{suffix}")
-    return stem
 
 
 def header_of(spec: ModelSpec) -> GgufHeader:

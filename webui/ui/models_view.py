@@ -17,7 +17,8 @@ from webui.engine.workshop import BITS, SOURCE_TYPES
 from webui.errors import AppError
 from webui.prompts.families import builtin_families
 from webui.strings import Language, table
-from webui.tasks.bench import BenchRow, to_csv, to_markdown
+from webui.tasks.bench import BenchRow
+from webui.tasks.bench_report import to_csv, to_markdown
 from webui.ui.models_desk import Job, ModelsDesk, header_of
 
 SECTION = "models_page."
