@@ -84,3 +84,19 @@ def test_a_folder_without_permission_is_told(proxy: Proxy, tmp_path: Path) -> No
     tmp_path.chmod(0o500)
     download = fetched(Path("/sys/kernel") if os.geteuid() == 0 else tmp_path)
     assert download.error and download.error.key == "downloads.not_writable"
+
+
+def test_nothing_is_written_through_a_link(
+    proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    precious = tmp_path / "precious.txt"
+    precious.write_text("mine", encoding="utf-8")
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / f"{NAME}.part").symlink_to(precious)
+    with serving() as mirror:
+        mirror.add(REPOSITORY, NAME, CONTENT)
+        monkeypatch.setenv("HF_ENDPOINT", mirror.url)
+        download = fetched(folder)
+    assert download.error and download.error.key == "downloads.not_writable"
+    assert precious.read_text(encoding="utf-8") == "mine"

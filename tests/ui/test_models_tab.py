@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from tests.convert.folders import llama_folder
 from tests.hub import Hub, serving
 from tests.makegguf import random_llama
 from webui.catalog import load_entries
@@ -99,6 +100,7 @@ def begin_download(page: Page) -> None:
     question.get_by_role("button", name="ダウンロード").click()
 
 
+@pytest.mark.thorough
 def test_from_an_empty_folder_to_a_comparison(visit: Visit, models_site: ModelsSite) -> None:
     page = visit()
     expect(page.get_by_text("まだモデルがありません")).to_be_visible()
@@ -118,29 +120,71 @@ def test_from_an_empty_folder_to_a_comparison(visit: Visit, models_site: ModelsS
     expect(card).to_contain_text("実測")
     expect(page.locator(".memory")).to_contain_text("使っています")
 
-    card.get_by_role("combobox").first.select_option("Q4_0")
-    expect(page.locator(".job")).to_contain_text("を作りました")
-    made = next(path for path in models_site.folder.glob("*Q4_0.gguf"))
-    for model_id in (stem, made.stem):
-        model(page, model_id).get_by_role("button", name="速さを測る").click()
-        row = page.locator(".bench tbody tr")
-        expect(row).to_have_count(2 if model_id == stem else 4, timeout=90_000)
-    expect(page.locator(".bench .plot circle")).to_have_count(2)
-    expect(page.locator(".bench tbody")).to_contain_text(
-        re.compile("遅い|最低限|快適|速い|まとめ処理向き")
-    )
-    with page.expect_download() as saved:
-        page.get_by_role("button", name="kajogaki-bench.csv").click()
-    assert saved.value.path().read_text(encoding="utf-8").count("\n") == 5
-
-    model(page, stem).get_by_role("button", name="これで話す").click()
+    card.get_by_role("button", name="これで話す").click()
     expect(page.locator(".head-model")).to_have_value(stem)
     composer = page.locator("#composer textarea")
     composer.fill("こんにちは")
     composer.press("Enter")
-    expect(page.locator(".turn.assistant")).to_be_visible()
+    expect(page.locator(".turn.assistant")).to_be_visible(timeout=30_000)
+    page.get_by_role("button", name="停止").click(timeout=30_000)
+
+    page.get_by_role("link", name="モデル", exact=True).click()
+    card.get_by_role("button", name="速さを測る").click()
+    expect(page.locator(".bench tbody tr").first).to_contain_text(
+        re.compile("遅い|最低限|快適|速い|バッチ向き"), timeout=90_000
+    )
+    expect(page.locator(".job")).to_contain_text("を測りました", timeout=90_000)
+    card.get_by_role("combobox").first.select_option("Q4_0")
+    expect(page.locator(".job")).to_contain_text("を作りました", timeout=60_000)
+    (made,) = models_site.folder.glob("*Q4_0.gguf")
+    page.locator("summary", has_text="モデルを比べる").click()
+    for model_id in (stem, made.stem):
+        assert page.locator(f'[data-key="compare {model_id}"]').is_checked()
+    page.get_by_role("button", name="測って比べる").click()
+    expect(page.locator(".job")).to_contain_text("測り終えました", timeout=180_000)
+    expect(page.locator(".bench .plot circle")).to_have_count(4)
+    expect(page.locator(".bench tbody")).to_contain_text("±")
+    for name, lines in {"csv": 5, "md": 6}.items():
+        with page.expect_download() as saved:
+            page.get_by_role("button", name=f"kajogaki-bench.{name}").click()
+        text = saved.value.path().read_text(encoding="utf-8")
+        assert text.count("\n") == lines and "perplexity" in text
+    page.screenshot(path=models_site.folder.parent / "comparison.png")
 
 
+@pytest.mark.thorough
+def test_a_folder_is_converted_and_a_bad_one_explained(
+    visit: Visit, models_site: ModelsSite, tmp_path: Path
+) -> None:
+    page = visit()
+    page.locator("summary", has_text="Hugging Face のフォルダー").click()
+    source = llama_folder(tmp_path / "tiny-llama")
+    page.get_by_label("フォルダーの場所").fill(str(source))
+    page.get_by_role("button", name="変換する").click()
+    expect(model(page, "tiny-llama-F16")).to_be_visible(timeout=60_000)
+    expect(page.locator(".job")).to_contain_text("に変換しました")
+    (source / "tokenizer.json").unlink()
+    page.get_by_label("型", exact=True).select_option("Q8_0")
+    page.get_by_role("button", name="変換する").click()
+    expect(page.locator(".job.bad")).to_contain_text("tokenizer.json", timeout=60_000)
+    assert [path.name for path in models_site.folder.iterdir()] == ["tiny-llama-F16.gguf"]
+
+
+@pytest.mark.thorough
+def test_an_embedder_comes_as_a_folder(visit: Visit, models_site: ModelsSite) -> None:
+    for file in ("model.safetensors", "config.json"):
+        models_site.hub.add("cl-nagoya/ruri-v3-30m", file, b"{}" * 1000)
+    page = visit()
+    page.get_by_role("button", name="文書検索用").click()
+    card = page.locator('[data-entry="ruri-v3-30m"]')
+    card.get_by_role("button", name="ダウンロード").click()
+    page.get_by_role("dialog").get_by_role("button", name="ダウンロード").click()
+    expect(card).to_contain_text("手元にあります", timeout=30_000)
+    folder = models_site.folder / "ruri-v3-30m"
+    assert {path.name for path in folder.iterdir()} >= {"model.safetensors", "config.json"}
+
+
+@pytest.mark.thorough
 def test_pause_resume_and_cancel(visit: Visit, models_site: ModelsSite) -> None:
     models_site.hub.bytes_per_s = 2_000_000
     page = visit()
@@ -164,6 +208,7 @@ def test_pause_resume_and_cancel(visit: Visit, models_site: ModelsSite) -> None:
     assert list(models_site.folder.iterdir()) == []
 
 
+@pytest.mark.thorough
 def test_what_the_hub_refuses_is_one_sentence(visit: Visit, models_site: ModelsSite) -> None:
     models_site.hub.gated.add(ENTRY.repository)
     page = visit()

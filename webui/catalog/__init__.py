@@ -6,6 +6,7 @@
 from webui.catalog.entries import (
     BadEntryError,
     Entries,
+    EntryPart,
     FileEntry,
     ModelEntry,
     ModelKind,
@@ -27,6 +28,7 @@ __all__ = [
     "BadEntryError",
     "Catalog",
     "Entries",
+    "EntryPart",
     "FileEntry",
     "ModelEntry",
     "ModelKind",

@@ -42,6 +42,15 @@ class ModelKind(StrEnum):
     RERANKER = "reranker"
 
 
+class EntryPart(StrEnum):
+    """What an entry may say without anybody having looked it up at the source."""
+
+    REPOSITORY = "repository"
+    FILES = "files"  # their names
+    CONTEXT = "context"
+    LICENSE = "license"
+
+
 class BadEntryError(AppError):
     """An entry that cannot be used; the sentence names file and key."""
 
@@ -75,6 +84,7 @@ class ModelEntry:
     languages: tuple[str, ...] = ()
     is_recommended: bool = False  # the one we would take in its class
     is_article: bool = False  # a model of the articles this project grew out of
+    unverified: tuple[EntryPart, ...] = ()  # taken from a pattern or from memory
     better: str = ""  # id of an entry that serves most people better today
     sampling: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     files: tuple[FileEntry, ...] = ()
@@ -190,9 +200,7 @@ class _Reader:
 
     def _value(self, kind: Any, value: Any, key: str) -> Any:
         if kind is ModelKind:
-            if value not in set(ModelKind):
-                self._fail(key, "choices", choices=", ".join(ModelKind))
-            return ModelKind(value)
+            return self._choice(ModelKind, value, key)
         if kind in (str, int, bool):
             return self._typed(kind, value, key)
         if kind == Mapping[Language, str]:
@@ -202,7 +210,14 @@ class _Reader:
         items = self._typed(list, value, key)
         if kind == tuple[str, ...]:
             return tuple(self._typed(str, item, key) for item in items)
+        if kind == tuple[EntryPart, ...]:
+            return tuple(self._choice(EntryPart, item, key) for item in items)
         return tuple(self._file(item, f"{key}[{number}].") for number, item in enumerate(items))
+
+    def _choice(self, kind: type[StrEnum], value: Any, key: str) -> StrEnum:
+        if not isinstance(value, str) or value not in set(kind):
+            self._fail(key, "choices", choices=", ".join(kind))
+        return kind(value)
 
     def _typed(self, kind: type, value: Any, key: str) -> Any:
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):

@@ -70,6 +70,7 @@ async def convert(source: Path, target: Path, kind: str) -> AsyncGenerator[Step,
         values = {"missing_gb": needed / 1e9, "free_gb": free / 1e9}
         raise ConvertError("downloads.no_space", name=target.name, **values)
     part = target.with_name(target.name + PART)
+    part.unlink(missing_ok=True)  # an earlier run's; or a link, through which nothing is written
     try:
         arguments = (str(source), str(part), kind)
         async with child("webui.convert.converter", *arguments) as messages:

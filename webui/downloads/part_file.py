@@ -24,7 +24,9 @@ class PartFile(io.FileIO):
     def __init__(
         self, path: Path, report: Report, *, num_before: int = 0, num_whole: int = 0
     ) -> None:
-        super().__init__(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+")
+        # Never through a link: what it leads to is not ours to write.
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        super().__init__(os.open(path, flags, 0o644), "r+")
         self.path = path
         self.target_name = path.name.removesuffix(".part")
         self.size = self.seek(0, os.SEEK_END)

@@ -93,7 +93,7 @@ def explain(error: Exception, repository: str, file: str, name: str) -> Download
             return _explain_status(error.response.status_code, values)
         case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EFBIG):
             return DownloadError("downloads.disk_full", name=name)
-        case OSError(errno=errno.EACCES | errno.EPERM | errno.EROFS | errno.ENOTDIR):
+        case OSError(errno=errno.EACCES | errno.EPERM | errno.EROFS | errno.ENOTDIR | errno.ELOOP):
             return DownloadError("downloads.not_writable", reason=error.strerror or str(error))
     reason = str(error) or type(error).__name__
     return DownloadError("downloads.no_connection", **place, reason=reason[:300])

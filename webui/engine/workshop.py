@@ -72,6 +72,7 @@ async def quantize(source: Path, target: Path, kind: str) -> AsyncGenerator[Step
         values = {"missing_gb": needed / 1e9, "free_gb": free / 1e9}
         raise WorkshopError("downloads.no_space", name=target.name, **values)
     part = target.with_name(target.name + PART)
+    part.unlink(missing_ok=True)  # an earlier run's; or a link, through which nothing is written
     try:
         arguments = (str(source), str(part), kind)
         async with child("webui.engine.quantizer", *arguments) as messages:

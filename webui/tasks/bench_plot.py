@@ -57,12 +57,13 @@ def plot(rows: Sequence[ReportRow], language: Language) -> str:
         return ""
     groups = list(dict.fromkeys(point.group for panel in panels for point in panel.points))
     most = 1.08 * max(point.size for panel in panels for point in panel.points)
+    unit, scale = ("GB", 1.0) if most >= 1 else ("MB", 1000.0)
     top = LEGEND if len(groups) > 1 else 0
     height = top + PANEL * len(panels) + 24
     parts = [*_legend(groups)] if top else []
     for number, panel in enumerate(panels):
-        parts += _drawn(panel, groups, most, top + number * PANEL)
-    axis = text("bench_plot.size", language)
+        parts += _drawn(panel, groups, (most, scale), top + number * PANEL)
+    axis = text("bench_plot.size", language, unit=unit)
     parts.append(_text(WIDTH - RIGHT, height - 8, axis, anchor="end"))
     title = text("bench_plot.title", language)
     return (
@@ -103,8 +104,12 @@ def _ratios(rows: Sequence[ReportRow], language: Language) -> Panel | None:
     return Panel(title, points, low - margin, high + margin, digits)
 
 
-def _drawn(panel: Panel, groups: Sequence[str], most: float, offset: int) -> Iterator[str]:
+def _drawn(
+    panel: Panel, groups: Sequence[str], sizes: tuple[float, float], offset: int
+) -> Iterator[str]:
+    """`sizes`: the largest (GB), and what to multiply it by to show it."""
     bottom, top = offset + PANEL - BOTTOM, offset + TOP
+    most, scale = sizes
 
     def x(size: float) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * size / most
@@ -113,7 +118,10 @@ def _drawn(panel: Panel, groups: Sequence[str], most: float, offset: int) -> Ite
         return bottom - (bottom - top) * (value - panel.low) / (panel.high - panel.low)
 
     yield _text(8, offset + 18, panel.title, kind="title")
-    yield from _grid(panel, most, x, y, bottom)
+    yield from _grid(panel, y)
+    for part in range(5):
+        shown = f"{most * scale * part / 4:.{1 if scale == 1 else 0}f}"
+        yield _text(x(most * part / 4), bottom + 18, shown, anchor="middle")
     for group in dict.fromkeys(point.group for point in panel.points):
         colour = COLOURS[groups.index(group) % len(COLOURS)]
         own = sorted((p for p in panel.points if p.group == group), key=lambda p: p.size)
@@ -124,14 +132,11 @@ def _drawn(panel: Panel, groups: Sequence[str], most: float, offset: int) -> Ite
     yield from _labels(panel.points, x, y)
 
 
-def _grid(
-    panel: Panel, most: float, x: Callable[[float], float], y: Callable[[float], float], bottom: int
-) -> Iterator[str]:
+def _grid(panel: Panel, y: Callable[[float], float]) -> Iterator[str]:
     for part in range(5):
         value = panel.low + (panel.high - panel.low) * part / 4
         yield _line(LEFT, y(value), WIDTH - RIGHT, y(value), "grid")
         yield _text(LEFT - 8, y(value) + 4, f"{value:.{panel.digits}f}", anchor="end")
-        yield _text(x(most * part / 4), bottom + 18, f"{most * part / 4:.2f}", anchor="middle")
     for name, value in panel.steps:
         yield _line(LEFT, y(value), WIDTH - RIGHT, y(value), "step")
         yield _text(WIDTH - RIGHT + 6, y(value) + 4, name)

@@ -1,4 +1,4 @@
-"""What the モデル view can do: downloads, loading, options, measuring, quantising. No Gradio here.
+"""What the モデル view can do: downloads, loading, options, measuring, making. No Gradio here.
 
 One desk for all readers: there is one engine, one folder, one disk. What runs long runs in a task
 of its own; the view is asked for again while something moves.
@@ -6,7 +6,7 @@ of its own; the view is asked for again while something moves.
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,26 +15,33 @@ from typing import Any
 
 from webui.application import Application
 from webui.catalog import ModelEntry, ModelSpec
-from webui.downloads import DownloadRequest, Downloads, RepositoryInfo
+from webui.convert import convert
+from webui.downloads import DownloadRequest, Downloads, FolderRequest, RepositoryInfo
 from webui.engine.memory import available_bytes, resident_bytes
 from webui.engine.options import ModelOptions, OptionsMemory, options_of
-from webui.engine.workshop import quantize
+from webui.engine.workshop import Step, quantize
 from webui.errors import AppError
 from webui.gguf import GgufHeader, read_header
-from webui.tasks.bench import BenchResults, measure
+from webui.tasks.bench import STREAMS, BenchResults, measure
+from webui.tasks.bench_report import ReportRow, report
+from webui.tasks.perplexity import BUILTIN_TEXT, PerplexityResults, measure_perplexity
 
 logger = logging.getLogger(__name__)
 
 
+MAX_TEXT = 300_000  # characters of a text to foretell; more is not read
+STEPS = 100  # of one measurement, for the bar
+
+
 class BusyError(AppError):
-    """Another measurement or quantisation runs; only one at a time, or both would measure wrong."""
+    """Something that takes all cores runs; only one at a time, or both would be measured wrong."""
 
 
 @dataclass(slots=True)
 class Job:
-    """A measurement or a quantisation: running, or how it ended."""
+    """Something that takes long: running, or how it ended."""
 
-    kind: str  # bench | quantize
+    kind: str  # bench | compare | quantize | convert
     model_id: str
     name: str
     done: int = 0
@@ -49,6 +56,7 @@ class ModelsDesk:
         self.downloads = Downloads(application.catalog.models_dir)
         self.options = OptionsMemory(application.storage)
         self.results = BenchResults(application.storage)
+        self.perplexities = PerplexityResults(application.storage)
         self.job: Job | None = None
         self.licenses: dict[str, RepositoryInfo] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -57,8 +65,11 @@ class ModelsDesk:
     # --- downloads -------------------------------------------------------------------------------
 
     def download(self, entry_id: str, file: str) -> None:
-        """Fetch one file of an entry. Raises AppError."""
+        """Fetch one file of an entry, or all of a model of several. Raises AppError."""
         entry = self.application.catalog.entries().get(entry_id)
+        if not entry.files:
+            self.downloads.start(FolderRequest(entry.repository, entry.id))
+            return
         for one in entry.files:
             if one.file == file:
                 self.downloads.start(DownloadRequest(entry.repository, one.file, one.sha256))
@@ -108,31 +119,93 @@ class ModelsDesk:
     # --- measuring and making --------------------------------------------------------------------
 
     def measure(self, model_id: str) -> None:
-        """Raises AppError."""
+        """Its speed. Raises AppError."""
         spec = self._usable(model_id)
-        self._begin_job(Job("bench", spec.id, spec.name, total=3), self._measure(spec))
+        self._begin_job(Job("bench", spec.id, spec.name, total=STEPS), self._measure(spec, 0))
+
+    def compare(self, model_ids: Sequence[str], text: str | None) -> None:
+        """The speed and perplexity of several in one run; "" = on our text, None = only speed.
+
+        Raises AppError.
+        """
+        specs = [self._usable(model_id) for model_id in dict.fromkeys(model_ids)]
+        if not specs:
+            raise AppError("models.nothing_chosen")
+        names = "、".join(spec.name for spec in specs)
+        total = STEPS * len(specs) * (1 if text is None else 2)
+        self._begin_job(Job("compare", specs[0].id, names, total=total), self._compare(specs, text))
 
     def quantize(self, model_id: str, kind: str) -> None:
         """Raises AppError."""
         spec = self._usable(model_id)
         target = self.application.catalog.models_dir / f"{spec.stem}-{kind}.gguf"
-        self._begin_job(Job("quantize", spec.id, target.name), self._quantize(spec, target, kind))
+        work = self._made(quantize(spec.path, target, kind))
+        self._begin_job(Job("quantize", spec.id, target.name), work)
+
+    def convert(self, folder: str, kind: str) -> None:
+        """A local Hugging Face folder into a GGUF. Raises AppError."""
+        source = Path(folder.strip()).expanduser()
+        if not folder.strip() or not source.is_absolute():
+            raise AppError("convert.no_folder", folder=folder.strip()[:200])
+        target = self.application.catalog.models_dir / f"{source.resolve().name}-{kind}.gguf"
+        work = self._made(convert(source, target, kind))
+        self._begin_job(Job("convert", "", target.name), work)
+
+    def report(self) -> list[ReportRow]:
+        """All that was measured."""
+        return report(self.results.rows(), self.perplexities.rows(), self.perplexities.ratios())
+
+    def clear_results(self) -> None:
+        self.results.clear()
+        self.perplexities.clear()
 
     def cancel_job(self) -> None:
         if self._job_task:
             self._job_task.cancel()
 
-    async def _measure(self, spec: ModelSpec) -> None:
+    async def _measure(self, spec: ModelSpec, done_before: int) -> None:
         job = self._running_job()
         async with self.application.engines.lease(spec.id) as engine:
             async with aclosing(measure(engine, spec)) as measured:
                 async for row in measured:
                     self.results.add([row])
-                    job.done += 1
+                    job.done = done_before + STEPS * (STREAMS.index(row.num_streams) + 1) // 3
+        job.done = done_before + STEPS
 
-    async def _quantize(self, spec: ModelSpec, target: Path, kind: str) -> None:
+    async def _compare(self, specs: Sequence[ModelSpec], text: str | None) -> None:
+        """A model that fails does not keep the others from being measured."""
+        job, failed = self._running_job(), list[AppError]()
+        for number, spec in enumerate(specs):
+            before = job.total * number // len(specs)
+            was_loaded = self.application.engines.loaded(spec.id) is not None
+            try:
+                await self._measure(spec, before)
+                if not was_loaded:  # room for the next
+                    await self.application.engines.unload(spec.id)
+                if text is not None:
+                    await self._foretell(spec, text, before + STEPS)
+            except AppError as error:
+                failed.append(error)
+        if failed:
+            raise failed[0]
+
+    async def _foretell(self, spec: ModelSpec, text: str, done_before: int) -> None:
         job = self._running_job()
-        async with aclosing(quantize(spec.path, target, kind)) as steps:
+        own = self.application.settings.data_dir / "bench-text.txt"
+        if text:
+            await asyncio.to_thread(own.write_text, text[:MAX_TEXT], encoding="utf-8")
+        file, name = (own, "own") if text else (BUILTIN_TEXT, "")
+        try:
+            steps = measure_perplexity(spec, file, name, self.perplexities)
+            async with aclosing(steps):
+                async for step in steps:
+                    job.done = done_before + STEPS * step.done // step.total
+        finally:
+            own.unlink(missing_ok=True)
+
+    async def _made(self, steps: AsyncGenerator[Step, None]) -> None:
+        job = self._running_job()
+        async with aclosing(steps):
             async for step in steps:
                 job.done, job.total = step.done, step.total
 
@@ -140,6 +213,8 @@ class ModelsDesk:
         spec = self.application.catalog.get(model_id)
         if spec.error:
             raise spec.error
+        if spec.remote:
+            raise AppError("models.remote", name=spec.name)
         return spec
 
     def _running_job(self) -> Job:

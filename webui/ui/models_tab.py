@@ -90,8 +90,10 @@ ACTIONS: dict[str, Callable[[ModelsDesk, dict[str, Any]], None]] = {  # that do 
     "options": lambda desk, data: desk.remember(text_of(data, "model"), _values(data)),
     "measure": lambda desk, data: desk.measure(text_of(data, "model")),
     "quantize": lambda desk, data: desk.quantize(text_of(data, "model"), text_of(data, "type")),
+    "compare": lambda desk, data: desk.compare(_texts(data, "models"), _foretold(data)),
+    "convert": lambda desk, data: desk.convert(text_of(data, "folder"), text_of(data, "kind")),
     "cancel_job": lambda desk, data: desk.cancel_job(),
-    "clear_results": lambda desk, data: desk.results.clear(),
+    "clear_results": lambda desk, data: desk.clear_results(),
 }
 
 
@@ -100,3 +102,13 @@ def _values(data: dict[str, Any]) -> dict[str, Any]:
     given = data.get("values")
     values = given if isinstance(given, Mapping) else {}
     return {str(key): value for key, value in values.items() if value not in (None, "")}
+
+
+def _texts(data: dict[str, Any], name: str) -> list[str]:
+    given = data.get(name)
+    return [item for item in given if isinstance(item, str)] if isinstance(given, list) else []
+
+
+def _foretold(data: dict[str, Any]) -> str | None:
+    """The text whose perplexity is wanted: "" = ours, None = none."""
+    return text_of(data, "text") if data.get("perplexity") is True else None

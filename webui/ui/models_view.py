@@ -4,11 +4,13 @@ Knows nothing about Gradio; every text that came from a file or the network is a
 """
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import psutil
 
 from webui.catalog import FileEntry, ModelEntry, ModelKind, ModelSpec
+from webui.convert import KINDS
 from webui.downloads import Download
 from webui.engine.memory import Fit, MemoryNeed, judge, judge_file, predict, suggest
 from webui.engine.options import ModelOptions, load_message
@@ -17,8 +19,8 @@ from webui.engine.workshop import BITS, SOURCE_TYPES
 from webui.errors import AppError
 from webui.prompts.families import builtin_families
 from webui.strings import Language, table
-from webui.tasks.bench import BenchRow
-from webui.tasks.bench_report import to_csv, to_markdown
+from webui.tasks.bench_plot import plot
+from webui.tasks.bench_report import ReportRow, to_csv, to_markdown
 from webui.ui.models_desk import Job, ModelsDesk, header_of
 
 SECTION = "models_page."
@@ -30,8 +32,10 @@ def models_view(desk: ModelsDesk, language: Language, *, with_strings: bool) -> 
     """Everything that the view shows."""
     available = desk.available()
     specs = desk.application.catalog.models()
+    specs += _gone(desk, {spec.id for spec in specs})
     entries = desk.application.catalog.entries()
     here = {spec.path.name.casefold() for spec in specs}
+    here |= {entry.id for entry in entries.entries if _is_folder_here(desk, entry)}
     total = psutil.virtual_memory().total
     return {
         "strings": strings(language) if with_strings else None,
@@ -41,11 +45,18 @@ def models_view(desk: ModelsDesk, language: Language, *, with_strings: bool) -> 
         "downloads": [_download(download, language) for download in desk.downloads.all()],
         "catalogue": [_entry(desk, entry, here, available, language) for entry in entries.entries],
         "problems": [problem.message(language) for problem in entries.problems],
-        "types": [{"name": name, "bits": bits} for name, bits in BITS.items()],
+        "types": [{"name": name, "bits": bits, "use": _use(bits)} for name, bits in BITS.items()],
         "families": _families(),
         "job": _job(desk.job, language),
-        "bench": _bench(desk.results.rows()),
+        "bench": _bench(desk.report(), language),
+        "kinds": KINDS,
     }
+
+
+def _use(bits: float) -> str:
+    """What a quantisation of so many bits per weight is good for."""
+    steps = ((3.2, "small"), (4.4, "low"), (5.3, "usual"), (8.0, "good"))
+    return next((use for limit, use in steps if bits < limit), "exact")
 
 
 def strings(language: Language) -> dict[str, str]:
@@ -80,6 +91,7 @@ def _model(desk: ModelsDesk, spec: ModelSpec, available: int, language: Language
         "n_params": spec.n_params,
         "n_ctx_train": spec.n_ctx_train,
         "is_standin": spec.is_standin,
+        "is_remote": spec.remote is not None,
         "has_template": bool(spec.chat_template),
         "problem": spec.error.message(language) if spec.error else "",
         "state": shown,
@@ -90,6 +102,19 @@ def _model(desk: ModelsDesk, spec: ModelSpec, available: int, language: Language
         "can_quantize": spec.quantization in SOURCE_TYPES and not spec.is_standin,
     }
     return values | _fit(desk, spec, options, available)
+
+
+def _gone(desk: ModelsDesk, ids: set[str]) -> list[ModelSpec]:
+    """Models whose file is away while they are still in memory: they can be unloaded."""
+    engines = desk.application.engines
+    found = []
+    for model_id in engines.loaded_ids():
+        engine = engines.loaded(model_id)
+        if engine and model_id not in ids:
+            path = Path(engine.load.path)
+            error = AppError("models.gone", name=path.name)
+            found.append(ModelSpec(id=model_id, path=path, name=model_id, error=error))
+    return found
 
 
 def _fit(
@@ -161,8 +186,16 @@ def _entry(
         "is_recommended": entry.is_recommended,
         "is_article": entry.is_article,
         "is_user_made": entry.is_user_made,
+        "bytes": entry.bytes,
+        "unverified": [part.value for part in entry.unverified],
+        "is_here": not entry.files and entry.id in here,
         "files": [_file(file, file is default, here, available) for file in entry.files],
     }
+
+
+def _is_folder_here(desk: ModelsDesk, entry: ModelEntry) -> bool:
+    """Models of several files are a folder of the entry's name."""
+    return not entry.files and (desk.application.catalog.models_dir / entry.id).is_dir()
 
 
 def _file(file: FileEntry, is_default: bool, here: set[str], available: int) -> dict[str, Any]:
@@ -187,11 +220,12 @@ def _job(job: Job | None, language: Language) -> dict[str, Any] | None:
     return values | {"is_running": job.is_running, "error": error}
 
 
-def _bench(rows: list[BenchRow]) -> dict[str, Any]:
+def _bench(rows: list[ReportRow], language: Language) -> dict[str, Any]:
     return {
-        "rows": [asdict(row) | {"rating": row.rating} for row in rows],
+        "rows": [asdict(row) for row in rows],
         "csv": to_csv(rows),
         "markdown": to_markdown(rows),
+        "plot": plot(rows, language),
     }
 
 
