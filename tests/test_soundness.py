@@ -48,6 +48,12 @@ def mutant(content: bytes, seed: int) -> bytes:
     return bytes(data)
 
 
+def vocabulary(*pieces: str) -> raw.Entry:
+    """Long enough that only its length is kept; llama.cpp ends its process at a piece twice."""
+    data = b"".join(map(raw.text, pieces))
+    return raw.array("tokenizer.ggml.tokens", raw.STRING, len(pieces), data)
+
+
 def test_no_damaged_file_gets_more_than_one_clear_sentence(tmp_path: Path, standin: Path) -> None:
     content = standin.read_bytes()
     small = raw.model(raw.string("tokenizer.ggml.model", "llama"))
@@ -151,6 +157,8 @@ async def _start(path: Path) -> None:
             ],
             "tokenizer.ggml.bos_token_id",
         ),
+        ([vocabulary(*(f"p{number % 299}" for number in range(300)))], "tokenizer.ggml.tokens"),
+        ([vocabulary("a", *(f"a\0{number}" for number in range(300)))], "tokenizer.ggml.tokens"),
     ],
 )
 def test_numbers_that_cannot_be_meant_are_named(
@@ -162,6 +170,13 @@ def test_numbers_that_cannot_be_meant_are_named(
         check_file(path)
     for language in Language:
         assert key in caught.value.message(language)
+
+
+def test_empty_pieces_may_be_many(tmp_path: Path) -> None:
+    """Padded vocabularies have them; llama.cpp gives each a name."""
+    path = tmp_path / "padded.gguf"
+    path.write_bytes(raw.model(vocabulary(*[""] * 40, *(f"p{number}" for number in range(300)))))
+    assert check_file(path).array_lengths["tokenizer.ggml.tokens"] == 340
 
 
 def test_sound_models_pass(standin: Path, uncuttable: dict[str, Path]) -> None:

@@ -108,7 +108,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         _check_range("port", self.port, 0, 65535)
-        _check_range("n_ctx", self.n_ctx, 0, 1 << 24)
+        _check_range("n_ctx", self.n_ctx or 256, 256, 1 << 24)  # 0 = the model's own
         _check_range("n_slots", self.n_slots, 1, 64)
         _check_range("n_batch", self.n_batch, 32, 8192)
         _check_range("n_threads", self.n_threads, 0, 1024)

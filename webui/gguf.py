@@ -39,6 +39,7 @@ NUMBERS = {
     for code, letter in {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f"}.items()
 } | {10: Struct("<Q"), 11: Struct("<q"), 12: Struct("<d")}
 BOOL, STRING, ARRAY = 7, 8, 9
+VOCABULARY = "tokenizer.ggml.tokens"
 
 TENSOR_TYPES = {  # ggml_type: name, weights per block, bytes per block
     0: ("F32", 1, 4), 1: ("F16", 1, 2), 2: ("Q4_0", 32, 18), 3: ("Q4_1", 32, 20),
@@ -82,6 +83,7 @@ class GgufHeader:
     n_params: int
     weight_type: str  # the tensor type that takes the most bytes, "" without tensors
     tensors: tuple[GgufTensor, ...] = ()
+    repeated: frozenset[str] = frozenset()  # keys of vocabularies with a piece twice
 
     def string(self, key: str) -> str:
         """The value when it is a string, else ""."""
@@ -127,6 +129,7 @@ class _Reader:
         self._name = name
         self._data = b""
         self._position = 0
+        self._repeated: set[str] = set()
 
     def header(self) -> GgufHeader:
         version = self._preamble()
@@ -147,6 +150,7 @@ class _Reader:
             n_params=sum(tensor.n_params for tensor in tensors),
             weight_type=bytes_of_type.most_common(1)[0][0] if tensors else "",
             tensors=tuple(tensors),
+            repeated=frozenset(self._repeated),
         )
 
     def _preamble(self) -> int:
@@ -177,6 +181,8 @@ class _Reader:
             array_lengths[key] = length
             if length <= MAX_KEPT_ARRAY:
                 metadata[key] = tuple(self._scalar(element) for _ in range(length))
+            elif key == VOCABULARY and element == STRING:
+                self._check_pieces(length)
             else:
                 self._skip_array(element, length)
         return metadata, array_lengths
@@ -200,6 +206,20 @@ class _Reader:
             self._take(length * (1 if element == BOOL else NUMBERS[element].size))
         else:
             self._damaged(f"array element type {element}")
+
+    def _check_pieces(self, count: int) -> None:
+        """llama.cpp ends its process at a piece that is there twice, and reads one up to a NUL."""
+        start = self._position
+        self._skip_strings(count)
+        data, position, seen, num_empty = self._data, start, set[bytes](), 0
+        for _ in range(count):
+            (length,) = U64.unpack_from(data, position)
+            piece = data[position + 8 : position + 8 + length].partition(b"\0")[0]
+            num_empty += not piece  # gets a name of its own
+            seen.add(piece)
+            position += 8 + length
+        if len(seen) + max(0, num_empty - 1) < count:
+            self._repeated.add(VOCABULARY)
 
     def _skip_strings(self, count: int) -> None:
         """Vocabularies have 10^5 pieces: no method call for each of them."""

@@ -60,6 +60,7 @@ def _bad_vocabulary(header: GgufHeader) -> Iterator[str]:
     n_tokens = header.array_lengths.get(TOKENS)
     if n_tokens is None:
         return
+    yield from header.repeated
     for key in PER_TOKEN:
         if header.array_lengths.get(key, n_tokens) != n_tokens:
             yield key

@@ -17,7 +17,7 @@ from tests.makegguf import random_llama
 ROOT = Path(__file__).parents[2]
 OUT = ROOT / "docs" / "bench" / "quantizations-1.5b"
 STEM = "random-1.5b"
-TYPES = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K")
+TYPES = ("Q8_0", "Q5_0", "Q4_0", "Q6_K", "Q4_K_M", "Q2_K")
 SHAPE = {"n_embd": 1536, "n_layer": 28, "n_head": 12, "n_head_kv": 2, "n_ff": 8960}  # Qwen2.5 1.5B
 
 

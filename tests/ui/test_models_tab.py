@@ -126,7 +126,7 @@ def test_from_an_empty_folder_to_a_comparison(visit: Visit, models_site: ModelsS
     composer.fill("こんにちは")
     composer.press("Enter")
     expect(page.locator(".turn.assistant")).to_be_visible(timeout=30_000)
-    page.get_by_role("button", name="停止").click(timeout=30_000)
+    page.locator("button.stop").dispatch_event("click")  # random weights never end
 
     page.get_by_role("link", name="モデル", exact=True).click()
     card.get_by_role("button", name="速さを測る").click()
