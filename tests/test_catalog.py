@@ -60,6 +60,12 @@ def test_a_model_is_listed_with_what_its_header_says(
     assert catalog.get("My Model") == spec
 
 
+def test_languages_are_those_that_the_file_states(catalog: Catalog, models_dir: Path) -> None:
+    stated = raw.array("general.languages", raw.STRING, 2, raw.text("ja") + raw.text("e\nn"))
+    (models_dir / "a.gguf").write_bytes(raw.model(stated))
+    assert only(catalog).languages == ("ja", "e n")
+
+
 def test_files_that_are_no_models_are_not_listed(catalog: Catalog, models_dir: Path) -> None:
     for name in (".hidden.gguf", "a.gguf.part", "mmproj-a.gguf", "readme.txt", "a.safetensors"):
         (models_dir / name).write_bytes(raw.model())

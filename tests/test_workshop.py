@@ -2,12 +2,15 @@
 
 import asyncio
 import math
+import subprocess
+import sys
 from contextlib import aclosing
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.convert.folders import llama_folder
 from tests.makegguf import random_llama
 from webui.engine.workshop import (
     BITS,
@@ -22,6 +25,7 @@ from webui.gguf import read_header
 from webui.tasks.bench import SAMPLE
 
 N_VOCAB = 5000
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +106,30 @@ def test_a_text_that_is_too_short_is_told(model: Path, tmp_path: Path) -> None:
 
     with pytest.raises(WorkshopError, match="1,024"):
         asyncio.run(measured())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of file sizes are a POSIX thing")
+def test_a_disk_that_fills_up_is_told_and_nothing_is_left(model: Path, tmp_path: Path) -> None:
+    """A limit on file sizes stands for the full disk; the children inherit it."""
+    source = llama_folder(tmp_path / "hf")
+    made = tmp_path / "made"
+    made.mkdir()
+    code = (
+        "import asyncio, resource\n"
+        "from pathlib import Path\n"
+        "from webui.convert import convert\n"
+        "from webui.engine.workshop import WorkshopError, quantize\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
+        "async def run(steps):\n"
+        "    async for _ in steps: pass\n"
+        f"made = Path({str(made)!r})\n"
+        f"for steps in (quantize(Path({str(model)!r}), made / 'q.gguf', 'Q8_0'),\n"
+        f"              convert(Path({str(source)!r}), made / 'c.gguf', 'F16')):\n"
+        "    try: asyncio.run(run(steps))\n"
+        "    except WorkshopError as error: print(error.key)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split() == ["engine.disk_full", "engine.disk_full"]
+    assert list(made.iterdir()) == []

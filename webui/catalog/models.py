@@ -55,6 +55,7 @@ class ModelSpec:
     quantization: str = ""
     n_ctx_train: int = 0
     chat_template: str = ""  # "" = none
+    languages: tuple[str, ...] = ()  # codes, as the file's header states them
     size_bytes: int = 0
     family: str = ""  # "" = decide from the template
     is_standin: bool = False
@@ -263,6 +264,7 @@ def _read_spec(path: Path, parts: list[Path]) -> ModelSpec | None:
         quantization=_quantization(header),
         n_ctx_train=header.integer(f"{architecture}.context_length"),
         chat_template=header.string("tokenizer.chat_template"),
+        languages=_languages(header),
         size_bytes=size_bytes,
     )
 
@@ -293,6 +295,12 @@ def _broken(path: Path, error: AppError | None) -> ModelSpec:
 
 def _architecture(header: GgufHeader) -> str:
     return _clean(header.string("general.architecture"))
+
+
+def _languages(header: GgufHeader) -> tuple[str, ...]:
+    stated = header.metadata.get("general.languages", ())
+    texts = stated if isinstance(stated, tuple) else (stated,)
+    return tuple(_clean(text)[:12] for text in texts[:8] if isinstance(text, str))
 
 
 def _quantization(header: GgufHeader) -> str:

@@ -7,6 +7,7 @@ about what the children do.
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import sys
@@ -84,8 +85,10 @@ def work_for_parent(work: Callable[[Say], None]) -> None:
     except MemoryError:
         say("error", key="engine.workshop_failed", values={"reason": "not enough memory"})
     except OSError as error:
-        reason = error.strerror or str(error)
-        say("error", key="engine.workshop_failed", values={"reason": reason})
+        # NumPy tells a short write without a number.
+        is_full = error.errno in (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        key = "engine.disk_full" if is_full else "engine.workshop_failed"
+        say("error", key=key, values={"reason": error.strerror or str(error)})
     os._exit(0)  # the thread waits for ever
 
 

@@ -43,6 +43,8 @@ def _quantize(source: str, target: str, kind: str, say: Say) -> None:
     params.nthread = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
     params.allow_requantize = False  # from quantised weights the loss would add up
     status = int(ll.llama_model_quantize(source.encode(), target.encode(), params))
+    if "iostream error" in problem:  # all that llama.cpp says of a write that failed
+        raise WorkshopError("engine.disk_full")
     if status:
         reason = problem or f"llama_model_quantize returned {status}"
         raise WorkshopError("engine.workshop_failed", reason=reason)

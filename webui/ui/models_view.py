@@ -90,6 +90,7 @@ def _model(desk: ModelsDesk, spec: ModelSpec, available: int, language: Language
         "size": spec.size_bytes,
         "n_params": spec.n_params,
         "n_ctx_train": spec.n_ctx_train,
+        "languages": ", ".join(spec.languages),
         "is_standin": spec.is_standin,
         "is_remote": spec.remote is not None,
         "has_template": bool(spec.chat_template),

@@ -21,7 +21,7 @@ function modelCard(one) {
   const isReady = one.state === "ready";
   const facts = [one.name === one.file.replace(/\.gguf$/i, "") ? "" : one.file, one.architecture, one.quantization, one.n_params ? params(one.n_params) : "",
     gb(one.size), one.n_ctx_train ? s("context_of", { n: one.n_ctx_train.toLocaleString() }) : "",
-    one.has_template ? "" : s("no_template")].filter(Boolean).join("　");
+    one.languages, one.has_template ? "" : s("no_template")].filter(Boolean).join("　");
   return h("article", { class: `model ${one.state}`, "data-model": one.id },
     h("div", { class: "line" },
       h("strong", {}, one.name),
