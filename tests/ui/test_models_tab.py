@@ -213,11 +213,11 @@ def test_what_the_hub_refuses_is_one_sentence(visit: Visit, models_site: ModelsS
     models_site.hub.gated.add(ENTRY.repository)
     page = visit()
     begin_download(page)
-    expect(page.locator(".download .bad")).to_contain_text("HF_TOKEN")
-    page.locator(".other summary").click()
+    expect(page.locator(".download .bad")).to_contain_text("HF_TOKEN", timeout=20_000)
+    page.locator(".catalogue .other summary").click()
     page.get_by_role("textbox", name="リポジトリ").fill("../../etc")
     page.get_by_role("textbox", name="ファイル名").fill("x.gguf")
-    page.locator(".other button").click()
+    page.locator(".catalogue .other button").click()
     expect(page.get_by_role("alert")).to_contain_text("リポジトリの名前ではありません")
 
 
