@@ -241,3 +241,10 @@ def test_a_model_that_cannot_run_says_why() -> None:
     choice = choose_family(FAMILIES, facts("persimmon-8b-chat"))
     assert choice.warning
     assert "Persimmon" in choice.warning.message()
+
+
+@pytest.mark.parametrize("name", ["granite4.2", "swallow-llama3"])
+def test_a_format_that_rests_on_thin_sources_says_so(name: str) -> None:
+    choice = choose_family(FAMILIES, facts("model"), user=name)
+    assert choice.warning and choice.warning.key == "prompts.uncertain"
+    assert choose_family(FAMILIES, facts("model"), user="vicuna").warning is None

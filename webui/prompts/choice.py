@@ -132,6 +132,8 @@ def _is_wrong(model: ModelFacts, own: PromptFormat, likely: Family) -> bool:
 
 
 def _of_family(family: Family, reason: ChoiceReason, warning: AppError | None = None) -> Choice:
+    if not (family.is_certain or warning):
+        warning = AppError("prompts.uncertain", title=family.title)
     if family.unsupported:
         warning = AppError("prompts.unsupported", title=family.title, reason=family.unsupported)
     return Choice(family.format, reason, family.name, warning)

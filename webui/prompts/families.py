@@ -47,6 +47,7 @@ class Family:
     architectures: tuple[str, ...] = ()  # GGUF's; for models whose name says nothing
     template_needs: tuple[str, ...] = ()  # a GGUF template without these is wrong for the model
     unsupported: str = ""  # why llama.cpp cannot run it; "" = it can
+    is_certain: bool = True  # False: `source` is too thin to rely on, which users are told
 
 
 @cache
@@ -91,6 +92,7 @@ def _family(name: str, template: ChatTemplate, table: "_Table") -> Family:
         architectures=table.strings("architectures"),
         template_needs=table.strings("template_needs"),
         unsupported=table.take("unsupported", ""),
+        is_certain=table.take("certain", True),
         format=_format(name, template, table),
     )
     table.finish()
