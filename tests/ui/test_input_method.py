@@ -87,7 +87,28 @@ def preset_name(page: Page) -> Locator:
     return page.locator("#preset-name :is(input, textarea)")
 
 
-@pytest.mark.parametrize("box_of", [composer, rename, edit, search, system_prompt, preset_name])
+def template(page: Page) -> Locator:
+    page.get_by_role("button", name="プロンプトを見る").click()
+    page.locator("#inspector .prompt-text span").first.wait_for()
+    page.get_by_text("テンプレートを編集").click()
+    return page.locator("#inspector textarea")
+
+
+def family_name(page: Page) -> Locator:
+    template(page)
+    return page.locator("#inspector input[type=text]")
+
+
+def text_to_summarize(page: Page) -> Locator:
+    page.get_by_role("link", name="要約", exact=True).click()
+    return page.locator("#summary-view textarea")
+
+
+BOXES = [composer, rename, edit, search, system_prompt, preset_name]
+BOXES += [template, family_name, text_to_summarize]
+
+
+@pytest.mark.parametrize("box_of", BOXES)
 def test_composing_does_nothing_else(
     open_page: OpenPage, site: Site, box_of: Callable[[Page], Locator]
 ) -> None:

@@ -63,6 +63,7 @@ def build_panel(label: gr.I18n) -> SettingsPanel:
                 label=label(knob.name),
                 info=label(f"{knob.name}_info"),
                 elem_id=f"knob-{knob.name}",
+                buttons=[],  # its reset knows nothing of what the model's makers recommend
                 interactive=True,
             )
             for index, knob in enumerate(KNOBS)

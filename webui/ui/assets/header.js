@@ -56,8 +56,16 @@ function openSide() {
 
 function togglePanel() {
   const isOpen = document.documentElement.classList.toggle("panel-open");
+  nameKnobs();
   store("panel", isOpen ? "open" : null);
   if (isOpen) emit("pane", "panel");
+}
+
+/** Gradio names its sliders' parts in English only. */
+function nameKnobs() {
+  for (const part of document.querySelectorAll("#panel input[aria-label]")) {
+    part.ariaLabel = part.ariaLabel.replace(/^(number input|range slider) for /, "");
+  }
 }
 
 on("edit_system", () => {
