@@ -17,18 +17,20 @@ MIN_PARAMS = 1_500_000_000  # smaller models lose the question more often than t
 MAX_TURNS = 3
 MAX_CHARS = 300  # of each old answer, and of a question that was put together
 MAX_TOKENS = 120
+EARLY, FEW = 6, 3  # characters; things named
+LONG_RUN = 5  # so many kanji name more than one thing
 
 _POINTS_BACK = re.compile(
     "それ(?!ぞれ)|その(?!他|うち|まま)|そこ(?!そこ)|そちら|そう(?:です|いう|した|なる|すると)|そんな"
     "|これ(?!から|まで)|ここ(?!ろ)|こちら|あれ|あの|あそこ|彼女|彼(?=[はがのをにらも])|前者|後者"
-    "|この(?!資料|文書|文章|契約|ファイル|PDF|本|論文|規程|規則|規約|報告|会社|製品|法律|ほか|他)"
-    "|同じ|上記|先ほど|さっき|ほかに|他に|もっと|さらに|続き|詳しく|具体的に|例えば|たとえば"
-    "|^(?:では|じゃあ?|なら|また|あと|そして|なぜ|どうして|いつ|どこ|だれ|誰|いくら|何|理由)"
+    "|(?<!ど)この(?!資料|文書|文章|契約|ファイル|PDF|本|論文|規程|規則|規約|報告|会社|製品|法律|ほか|他)"
+    "|上記|先ほど|さっき|ほかに|他に|もっと|さらに|続きを|詳しく|具体的に|例えば|たとえば"
+    "|^(?:では|じゃあ?|なら|また|あと|そして)"
     r"|\b(?:it|its|they|them|their|that|those|these|he|she|him|his|her|former|latter|same|else)\b"
-    r"|^(?:and|then|so|but|what about|how about|why|when|where|who)\b",
+    r"|^(?:and|then|so|but|what about|how about)\b",
     re.IGNORECASE,
 )
-_CONTENT_RUN = re.compile(r"[一-龠々〆ヶ]+|[\u30a1-\u30faー]{2,}|[A-Za-z][\w.+#-]*|[0-9]+")
+_CONTENT_RUN = re.compile(r"[一-龠々〆ヶ]+|[\u30a1-\u30faー]{2,}|[A-Za-z][A-Za-z0-9.+#'-]*|[0-9]+")
 _EMPTY_WORDS = frozenset("場合 時 方 人 物 事 何 例 件 話 点 一 年 月 日".split())
 _QUESTION_END = re.compile(r"[?？。．.!！\s]+$")
 
@@ -46,7 +48,11 @@ def leans_on_history(question: str, history: Sequence[PastTurn]) -> bool:
     if not history:
         return False
     plain = question.strip()
-    return _POINTS_BACK.search(plain) is not None or _num_subjects(plain) <= 1
+    num_subjects = _num_subjects(plain)
+    pointer = _POINTS_BACK.search(plain)
+    # Far into a long question it mostly points to what the question itself has named.
+    points_back = pointer is not None and (pointer.start() < EARLY or num_subjects <= FEW)
+    return points_back or num_subjects <= 1
 
 
 def joined(question: str, history: Sequence[PastTurn]) -> str:
@@ -86,4 +92,5 @@ def is_good_rewriting(written: str, question: str, history: Sequence[PastTurn]) 
 def _num_subjects(question: str) -> int:
     """How many things it names."""
     runs = _CONTENT_RUN.findall(_QUESTION_END.sub("", question))
-    return sum(run not in _EMPTY_WORDS for run in runs)
+    named = (r for r in runs if r not in _EMPTY_WORDS and not QuestionWords(r).is_empty)
+    return sum(2 if len(run) >= LONG_RUN and "一" <= run[0] <= "龠" else 1 for run in named)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from webui.documents.library import Library
 from webui.documents.pages import Kind, Span
-from webui.documents.retriever import Passage
+from webui.documents.retriever import Found, Passage
 from webui.documents.splitter import Source
 from webui.errors import AppError
 from webui.storage import Document, DocumentChoice, Documents, DocumentStatus, NotFoundError
@@ -17,8 +17,7 @@ from webui.tasks.ask.relevance import QuestionWords
 from webui.tasks.ask.result import NumberedPassage
 
 MAX_FOUND = 20
-MIN_RELEVANCE = 0.25  # with keywords alone; see docs/decisions/0060
-MIN_RELEVANCE_WITH_VECTORS = 0.12  # meaning is found in other words, too
+MIN_RELEVANCE = 0.25  # by words; see docs/decisions/0060
 MAX_QUESTION_CHARS = 2_000  # searched for; the model reads all of it
 
 
@@ -66,9 +65,16 @@ class Searcher:
         if words.is_empty:
             notices.append(text("ask.names_nothing", language))
         passages = self._numbered(owner, found.passages, words)
-        least = MIN_RELEVANCE_WITH_VECTORS if found.used_vectors else MIN_RELEVANCE
+        least = MIN_RELEVANCE if self._goes_by_words(found) else 0.0
         is_relevant = any(passage.relevance >= least for passage in passages)
         return Searched(question, passages, is_relevant, found.used_vectors, tuple(notices))
+
+    def _goes_by_words(self, found: Found) -> bool:
+        """Not where an embedder of the user's choice has found other words of the same meaning.
+
+        How near is near differs from one to the next; then the answering model has to say it.
+        """
+        return not found.used_vectors or self._library.embedder_status().is_builtin
 
     def place(self, owner: str, passage: NumberedPassage, start: int, end: int) -> Span:
         """Where characters [start, end) of a passage's text stand in its document."""
