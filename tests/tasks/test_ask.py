@@ -282,3 +282,27 @@ def test_what_was_read_before_keeps_its_place() -> None:
     assert [item.span.char_from for item in order] == [10, 20, 30, 40]
     assert [item.number for item in order] == [1, 2, 3, 4]
     assert in_order_of(new, ()) == tuple(new)
+
+
+def test_a_quotation_over_a_page_border_is_found_on_both_pages(desk: World) -> None:
+    line = "印章の保管は総務部が行い、使用のつど台帳に記入し、月末に部長の確認を受ける"
+    pages = [
+        set_lines(["前文である。", line]),
+        set_lines(["ものとし、紛失したときは直ちに届け出る。", "以上。"]),
+    ]
+    other, shelf = "border", desk.shelf
+    where = shelf.storage.documents.create_collection(other, "").id
+    path = shelf.folder / "印章.pdf"
+    path.write_bytes(pdf(pages))
+    document, _ = shelf.library.add(other, where, path.name, path)
+    assert shelf.library.wait(30)
+    says = f"{line}ものとし、紛失したときは直ちに届け出る[1]。"
+    answer = desk.ask("印章の保管と台帳について", says, owner=other)
+    (citation,) = answer.citations
+    assert (citation.span.page_from, citation.span.page_to) == (1, 2)
+    parts = [shelf.library.page(other, document.id, n) for n in (1, 2)]
+    places = [citation.span.on(page) for page in parts]
+    quoted = "".join(
+        page.text[slice(*place)] for page, place in zip(parts, places, strict=True) if place
+    )
+    assert quoted == citation.quote.replace("\n", "")
