@@ -15,6 +15,7 @@ import threading
 import webbrowser
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -126,7 +127,7 @@ def _announce(url: str, settings: Settings) -> None:
 def _parser(language: Language) -> argparse.ArgumentParser:
     # No abbreviations: --mode of a command would be one of --models-dir.
     about = text("app.description", language)
-    parser = _Parser(prog="app.py", description=about, allow_abbrev=False)
+    parser = _Parser(language, prog="app.py", description=about, allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     page = commands.add_parser("serve", help=text("app.serve_help", language))
     for target in (parser, page):
@@ -136,10 +137,36 @@ def _parser(language: Language) -> argparse.ArgumentParser:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A mistake is one line, not a page of usage."""
+    """A mistake is one line, not a page of usage; argparse's own words are in `language` too."""
+
+    def __init__(self, language: Language, **options: Any) -> None:
+        super().__init__(**options, add_help=False, formatter_class=partial(_Help, language))
+        self._language = language
+        self.add_argument("-h", "--help", action="help", help=text("app.help_help", language))
+
+    def add_subparsers(self, **options: Any) -> Any:
+        return super().add_subparsers(**options, parser_class=partial(type(self), self._language))
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}  (--help)\n")
+
+
+class _Help(argparse.HelpFormatter):
+    """argparse's headings in the language of everything else."""
+
+    def __init__(self, language: Language, prog: str) -> None:
+        super().__init__(prog)
+        self._headings = {
+            "positional arguments": text("app.help_arguments", language),
+            "options": text("app.help_options", language),
+        }
+        self._usage = text("app.help_usage", language)
+
+    def start_section(self, heading: str | None) -> None:
+        super().start_section(self._headings.get(heading or "", heading))
+
+    def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: str | None = None) -> None:
+        super().add_usage(usage, actions, groups, f"{self._usage} " if prefix is None else prefix)
 
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:

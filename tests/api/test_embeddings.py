@@ -43,7 +43,7 @@ def test_a_text_a_list_and_token_ids_have_vectors_of_length_one(embedding: Serve
 
 
 def test_base64_is_the_same_numbers_as_little_endian_float32(embedding: Server) -> None:
-    with httpx.Client(base_url=embedding.url) as http:
+    with httpx.Client(base_url=embedding.url, timeout=300) as http:
         written = [
             http.post(PATH, json={"input": TEXTS, "encoding_format": kind}).json()["data"]
             for kind in ("float", "base64")
@@ -105,7 +105,7 @@ def test_the_embedder_is_among_the_models(embedding: Server) -> None:
 def test_what_cannot_be_embedded_is_refused_clearly(
     embedding: Server, fields: dict[str, Any], status: int, shown: str
 ) -> None:
-    answer = httpx.post(embedding.url + PATH, json=fields, timeout=60)
+    answer = httpx.post(embedding.url + PATH, json=fields, timeout=300)
     assert answer.status_code == status, answer.text
     error = answer.json()["error"]
     assert shown in f"{error['param']}: {error['message']}"

@@ -56,6 +56,7 @@ async def compare(server: Server, options: argparse.Namespace) -> dict[str, Any]
             after = web.cpu_times()
             used_s = after.user + after.system - before.user - before.system
             web_ms.append(1000 * used_s / (options.streams * options.tokens))
+            print(f"pair {pair}: {engine_rates[-1]:.2f} {http_rates[-1]:.2f}", flush=True)
     ratios = [ours / own for ours, own in zip(http_rates, engine_rates, strict=True)]
     return {
         "streams": options.streams,
