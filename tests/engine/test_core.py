@@ -126,6 +126,16 @@ def test_one_bad_grammar_fails_alone(core: EngineCore) -> None:
     assert len(done[2].ids) == GREEDY.max_tokens
 
 
+def test_an_ambiguous_grammar_holds_up_nobody(core: EngineCore) -> None:
+    """llama.cpp's own mask took 2^n steps for a piece of n characters here."""
+    lines = [f"r{i} ::= [^!] r{i + 1} | [^!] s{i + 1}" for i in range(40)]
+    lines += [f"s{i} ::= [^!] r{i + 1} | [^!] s{i + 1}" for i in range(40)]
+    grammar = "\n".join(["root ::= r0", *lines, 'r40 ::= "!"', 's40 ::= "!!"'])
+    hostile = SamplingParams(max_tokens=20, temperature=2.0, seed=1, grammar=grammar)
+    done = run_all(core, [Request(1, (400, 401), hostile), Request(2, (402, 403), GREEDY)])
+    assert len(done[2].ids) == GREEDY.max_tokens and done[1].error == ""
+
+
 def test_the_number_of_threads_can_change_between_steps(core: EngineCore) -> None:
     core.add(Request(1, (400, 401), GREEDY))
     core.step()
