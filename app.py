@@ -145,7 +145,8 @@ class _Parser(argparse.ArgumentParser):
         self.add_argument("-h", "--help", action="help", help=text("app.help_help", language))
 
     def add_subparsers(self, **options: Any) -> Any:
-        return super().add_subparsers(**options, parser_class=partial(type(self), self._language))
+        parser_class: Any = partial(type(self), self._language)
+        return super().add_subparsers(**options, parser_class=parser_class)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}  (--help)\n")

@@ -85,6 +85,9 @@ class Role(StrEnum):
     EMBEDDER = "embedder"
 
 
+_DIED = {Role.READER: "documents.reader_died", Role.EMBEDDER: "documents.embedder_died"}
+
+
 @dataclass(slots=True)
 class ReadDocument:
     """What came out of a file."""
@@ -184,13 +187,13 @@ class WorkerProcess:
                 self.stop()
                 if is_cancelled():
                     raise Cancelled
-                raise WorkerDiedError
+                raise WorkerDiedError(_DIED[self._role])
 
     def _next(self, child: "_Child", watch: "_Watch", is_cancelled: IsCancelled) -> Message:
         while True:
             message = child.receive(_POLL_S)
             if message is _Child.END:
-                raise WorkerDiedError
+                raise WorkerDiedError(_DIED[self._role])
             if is_cancelled():
                 raise Cancelled
             if message is not None:

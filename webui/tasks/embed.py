@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from webui.documents.errors import DocumentError
-from webui.documents.process import EmbedderProcess, LocalEmbedder
+from webui.documents.process import EmbedderProcess, LocalEmbedder, WorkerDiedError
 from webui.engine.pool import LOCAL_OWNER, EnginePool
 from webui.engine.remote import RemoteEngine
 from webui.engine.turns import TooBusyError
@@ -132,9 +132,12 @@ def _batches(inputs: Sequence[Input]) -> Iterator[tuple[Input, ...]]:
 
 
 def _embed(process: EmbedderProcess, batch: tuple[Input, ...], kind: str) -> tuple[bytes, int]:
-    """In a thread. Raises AppError."""
+    """In a thread; a process that has died meanwhile is started once more. Raises AppError."""
     try:
-        return process.embed_inputs(batch, kind)
+        try:
+            return process.embed_inputs(batch, kind)
+        except WorkerDiedError:
+            return process.embed_inputs(batch, kind)
     except DocumentError as error:
         if error.key in INPUT_ERRORS:
             raise BadAskError(error.key, "input", **error.values) from error

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from webui.catalog import UnknownModelError
+from webui.documents.process import WorkerDiedError
 from webui.engine.client import EngineDeadError, ModelLoadError, PromptTooLongError
 from webui.engine.turns import TooBusyError
 from webui.errors import AppError
@@ -27,6 +28,7 @@ STATUS: dict[type[AppError], tuple[int, str, str | None]] = {
     PromptTooLongError: (400, INVALID, "context_length_exceeded"),
     TooBusyError: (429, "rate_limit_error", "too_busy"),
     ModelLoadError: (503, "server_error", "model_not_loaded"),
+    WorkerDiedError: (503, "server_error", "embedder_restarting"),
     EngineDeadError: (503, "server_error", "engine_restarting"),
 }
 
