@@ -29,7 +29,9 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # A form of another site can send these without asking first.
 FORM_TYPES = ("text/plain", "application/x-www-form-urlencoded")
 MAX_BODY_BYTES = 64 << 20
-TOO_LARGE = f"at most {MAX_BODY_BYTES} bytes"
+# These are streamed to the disk; what reads them sets its own limit, in a sentence.
+STREAMED_PATHS = {"/documents/files": 1_100_000_000}
+TOO_LARGE = "at most {limit} bytes"
 # The server fetches no address that a client names.
 FETCHING_PATHS = ("/gradio_api/file=http", "/gradio_api/proxy=")
 HEADERS = {
@@ -77,9 +79,9 @@ class RequestCheck:
         if status:
             return await _refuse(send, status, reason)
         try:
-            await self._app(scope, _limited(receive), send)
+            await self._app(scope, _limited(receive, _limit(scope)), send)
         except _BodyTooLargeError:
-            await _refuse(send, 413, TOO_LARGE)
+            await _refuse(send, 413, TOO_LARGE.format(limit=_limit(scope)))
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str]:
         host = headers.get("host", "")
@@ -93,7 +95,7 @@ class RequestCheck:
         if scope["path"].startswith(FETCHING_PATHS):
             return 403, "this server fetches nothing"
         if scope["type"] == "http" and scope["method"] not in SAFE_METHODS:
-            return _body_refusal(headers)
+            return _body_refusal(headers, _limit(scope))
         return 0, ""
 
 
@@ -176,16 +178,20 @@ def _is_navigation(scope: Scope, headers: dict[str, str]) -> bool:
     return scope.get("method") == "GET" and headers.get("sec-fetch-mode") == "navigate"
 
 
-def _body_refusal(headers: dict[str, str]) -> tuple[int, str]:
+def _limit(scope: Scope) -> int:
+    return STREAMED_PATHS.get(scope["path"], MAX_BODY_BYTES)
+
+
+def _body_refusal(headers: dict[str, str], limit: int) -> tuple[int, str]:
     if headers.get("content-type", "").lower().startswith(FORM_TYPES):
         return 415, "send JSON"
     length = headers.get("content-length", "0")
-    if not length.isascii() or not length.isdigit() or int(length) > MAX_BODY_BYTES:
-        return 413, TOO_LARGE
+    if not length.isascii() or not length.isdigit() or int(length) > limit:
+        return 413, TOO_LARGE.format(limit=limit)
     return 0, ""
 
 
-def _limited(receive: Receive) -> Receive:
+def _limited(receive: Receive, limit: int) -> Receive:
     """`receive`, counting a body of undeclared length. Raises _BodyTooLargeError."""
     num_bytes = 0
 
@@ -193,7 +199,7 @@ def _limited(receive: Receive) -> Receive:
         nonlocal num_bytes
         message = await receive()
         num_bytes += len(message.get("body", b""))
-        if num_bytes > MAX_BODY_BYTES:
+        if num_bytes > limit:
             raise _BodyTooLargeError
         return message
 

@@ -14,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from webui.api.auth import Gate, login_routes
+from webui.api.documents import document_routes
 from webui.api.files import file_routes
 from webui.api.metrics import metrics
 from webui.api.security import PageHeaders, RequestCheck, allowed_hosts
@@ -62,6 +63,7 @@ def create_app(application: Application, port: int) -> tuple[FastAPI, Callable[[
     web.get("/health")(_health(application))
     web.include_router(file_routes(application))
     web.include_router(summary_routes(application))
+    web.include_router(document_routes(application))
     web.include_router(login_routes(application.credentials))
     web.get("/metrics")(lambda: metrics(application.engines))
     web.mount("/v1", create_v1(application))

@@ -9,6 +9,8 @@ import hashlib
 import json
 import logging
 import os
+import secrets
+import shutil
 import threading
 import time
 import zlib
@@ -47,6 +49,7 @@ log = logging.getLogger(__name__)
 
 MAX_UPLOAD_BYTES = 1_000_000_000
 _MAX_NAMED_PAGES = 8
+_UPLOAD = ".upload-"
 _RECOGNISED = ".ocr"  # behind a document's id
 
 
@@ -147,6 +150,19 @@ class Library:
             self._remember_password(document.id, password)
             self._work_soon()
         return document, is_new
+
+    def new_upload(self) -> Path:
+        """Where an upload may be written; `add` takes it without a copy. Swept at a start."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return self._folder / f"{_UPLOAD}{secrets.token_hex(8)}"
+
+    def original(self, owner: str, document_id: str) -> tuple[Path, str]:
+        """The file as it came, and its name."""
+        document = self._documents.document(owner, document_id)
+        path = self._file(document.id)
+        if not path.exists():
+            raise DocumentError("documents.file_lost")
+        return path, document.name
 
     def retry(self, owner: str, document_id: str, password: str = "") -> None:
         """Reads it again: after a failure, with a password, or to have it indexed anew."""
@@ -385,15 +401,14 @@ class Library:
     @contextmanager
     def _copied(self, source: Path) -> Iterator[tuple[Path, str]]:
         """A private copy, and its SHA-256; gone afterwards unless it was moved away."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        copy = self._folder / f".incoming-{os.getpid()}-{threading.get_ident()}"
-        digest = hashlib.sha256()
+        is_ours = source.parent == self._folder and source.name.startswith(_UPLOAD)
+        copy = source if is_ours else self.new_upload()
         try:
-            with source.open("rb") as original, copy.open("wb") as target:
-                while block := original.read(1 << 20):
-                    digest.update(block)
-                    target.write(block)
-            yield copy, digest.hexdigest()
+            if not is_ours:
+                shutil.copyfile(source, copy)
+            with copy.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            yield copy, sha256
         except OSError as error:
             raise DocumentError("documents.cannot_store", reason=error.strerror or "") from error
         finally:

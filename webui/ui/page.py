@@ -13,6 +13,7 @@ from webui.credentials import login_needed
 from webui.strings import Language
 from webui.ui.chat_events import ChatEvents
 from webui.ui.chat_tab import build_chat, build_navigation, build_sidebar, wire_chat
+from webui.ui.documents_tab import build_documents, wire_documents
 from webui.ui.inspector_tab import build_inspector, wire_inspector
 from webui.ui.language import page_strings
 from webui.ui.models_tab import build_models, wire_models
@@ -38,11 +39,13 @@ def build_page(application: Application) -> tuple[gr.Blocks, gr.I18n]:
             tab = build_chat(conversations)
             models = build_models()
             summary = build_summarize()
+            documents = build_documents()
             inspector = build_inspector()
             panel = build_panel(label)
         wire_chat(demo, tab, panel, ChatEvents(application))
         wire_models(tab, *models, application)
         wire_summarize(tab, *summary, application)
+        wire_documents(tab, *documents, application)
         wire_inspector(tab, panel, *inspector, application)
     return demo, label
 

@@ -63,6 +63,26 @@ export function confirmed(question, yes, { detail = null, isDanger = true } = {}
   });
 }
 
+/** What the reader types; "" when they change their mind. */
+export function asked(question, { value = "", yes }) {
+  return new Promise((resolve) => {
+    const field = h("input", { type: "text", "aria-label": question, autocomplete: "off", maxlength: "200" });
+    field.value = value;
+    const dialog = h("dialog", { class: "question", "aria-label": question },
+      h("form", { method: "dialog" }, h("p", {}, question), field,
+        h("div", { class: "question-buttons" },
+          h("button", { type: "button", onclick: () => dialog.close("") }, t("cancel")),
+          h("button", { type: "submit", value: "yes", class: "primary" }, yes))));
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      resolve(dialog.returnValue === "yes" ? field.value.trim() : "");
+    });
+    layer().append(dialog);
+    dialog.showModal();
+    field.select();
+  });
+}
+
 /** Open a menu at `button`; items are {label, icon, href | run, checked} or "-". */
 export function menu(button, items) {
   const open = document.querySelector(".menu");

@@ -6,18 +6,22 @@ import { bridge, listing, openConversation, reloadConversation, send,
   state } from "./core.js";
 import { problem, watchConnection } from "./dialogs.js";
 import { shortened } from "./fitting.js";
+import { documents, documentsBridge } from "./documents.js";
 import { header, panelHead } from "./header.js";
 import { inspector, inspectorBridge, manner } from "./inspector.js";
 import { models, modelsBridge } from "./models.js";
 import { navigation, showView } from "./navigation.js";
+import { source, sourceBridge } from "./source.js";
 import { summary, summaryBridge } from "./summary.js";
 import { live, transcript } from "./transcript.js";
 
 const AWAY_MS = 3000; // another tab may have changed things meanwhile
 
-Object.assign(window.kajogaki, { bridge, composer, conversations, header, inspector,
+Object.assign(window.kajogaki, { bridge, composer, conversations,
+  documents, documentsBridge, header, inspector,
   inspectorBridge, live, manner, models,
-  modelsBridge, navigation, panelHead, problem, shortened, summary, summaryBridge,
+  modelsBridge, navigation, panelHead, problem, shortened, source, sourceBridge,
+  summary, summaryBridge,
   transcript, conversationId: () => state.conversation });
 
 watchConnection();

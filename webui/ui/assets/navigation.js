@@ -9,6 +9,7 @@ import { preferences } from "./preferences.js";
 const CHAT = "chat";
 const VIEWS = { // name -> icon
   [CHAT]: "bubble",
+  documents: "books",
   summary: "bullets",
   models: "cube",
 };

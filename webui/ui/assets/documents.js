@@ -1,0 +1,158 @@
+// The 資料 view: collections, what is in them, adding, searching.
+
+import { emit, follow, h, icon, iconButton, on, openConversation, store } from "./core.js";
+import { asked, confirmed, menu } from "./dialogs.js";
+import { act, documentsBridge, learn, s, shown } from "./documents_core.js";
+import { finder, searchAgain, takeFound } from "./documents_find.js";
+import { documentList, drawList, progressText } from "./documents_list.js";
+import { dropping, pick, uploads } from "./documents_upload.js";
+import { openSource } from "./source.js";
+
+export { documentsBridge };
+
+const POLL_MS = 400;
+const MORE = 200;
+
+let parts = null;
+let timer = 0;
+let isOpen = false;
+
+document.head.append(h("link", { rel: "stylesheet", href: new URL("documents.css", import.meta.url).href }));
+
+export function documents(element, props, watch) {
+  follow(props, watch, (answer) => {
+    if (!learn(answer)) return;
+    if (answer.found) return takeFound(answer.found);
+    if (answer.detail) return showChunks(answer.detail);
+    if (!answer.collections) return;
+    shown.view = answer;
+    choose(answer.collection, false);
+    if (!parts) build(element);
+    draw();
+    schedule();
+  });
+}
+
+on("view", (name) => {
+  isOpen = name === "documents";
+  clearTimeout(timer);
+  if (isOpen) act("show");
+});
+
+function schedule() {
+  clearTimeout(timer);
+  if (isOpen && shown.view.is_moving) timer = setTimeout(() => act("poll"), POLL_MS);
+}
+
+function choose(id, isAsked = true) {
+  shown.collection = id;
+  store("documents.collection", id || null);
+  if (!isAsked) return;
+  shown.size = undefined;
+  act("show");
+  searchAgain();
+}
+
+const button = (label, onclick, properties = {}) =>
+  h("button", { type: "button", class: "button", onclick, ...properties }, label);
+
+function build(element) {
+  const [find, found] = finder((isAsking) => page.classList.toggle("asking", isAsking), ask);
+  const collections = h("div", { class: "collections", role: "group", "aria-label": s("collections") });
+  const drop = h("section", { class: "drop" });
+  const state = h("p", { class: "quiet state", role: "status" });
+  const more = button(s("show_more"), () => { shown.size = shown.view.documents.length + MORE; act("show"); }, { hidden: true });
+  parts = { collections, drop, state, more, find };
+  const page = h("div", { class: "documents-page" },
+    h("header", { class: "line" }, h("h1", {}, s("title")), collections),
+    find, found,
+    h("section", { class: "content" }, drop, uploads(), state, documentList(), more));
+  dropping(page);
+  element.replaceChildren(h("div", { class: "documents-scroll", tabIndex: 0 }, page));
+}
+
+function draw() {
+  const { view } = shown;
+  drawCollections();
+  drawDrop();
+  parts.find.hidden = !view.documents.length;
+  const moving = [view.embedding ? progressText(view.embedding) : "",
+    view.num_elsewhere ? s("elsewhere", { n: view.num_elsewhere }) : ""].filter(Boolean).join("　");
+  parts.state.textContent = moving;
+  parts.state.hidden = !moving;
+  parts.more.hidden = view.documents.length >= view.num_documents;
+  drawList();
+}
+
+let drawnCollections = "";
+
+function drawCollections() {
+  const { collections, collection } = shown.view;
+  const text = JSON.stringify([collections, collection]);
+  if (text === drawnCollections) return;
+  drawnCollections = text;
+  parts.collections.replaceChildren(
+    ...collections.map((one) => h("button", { type: "button", class: "collection", "data-id": one.id,
+      "aria-pressed": String(one.id === collection), onclick: () => choose(one.id) },
+      h("span", {}, one.name), h("span", { class: "count" }, String(one.num_documents)))),
+    iconButton("plus", s("new_collection"), create),
+    ...(collection ? [iconButton("more", s("collection_menu"), (event) => collectionMenu(event.currentTarget),
+      { "aria-haspopup": "menu", "aria-expanded": "false" })] : []));
+}
+
+async function create() {
+  const name = await asked(s("new_collection_question"), { yes: s("create") });
+  if (name) act("create_collection", { name });
+}
+
+function collectionMenu(opener) {
+  const one = shown.view.collections.find((item) => item.id === shown.collection);
+  menu(opener, [
+    { label: s("rename"), icon: "pencil", run: async () => {
+      const name = await asked(s("rename_question"), { value: one.name, yes: s("rename") });
+      if (name && name !== one.name) act("rename_collection", { name });
+    } },
+    { label: s("delete"), icon: "trash", run: async () => {
+      const question = s("delete_collection_question", { name: one.name, n: one.num_documents });
+      if (await confirmed(question, s("delete"))) act("delete_collection");
+    } },
+  ]);
+}
+
+let drawnDrop = null;
+
+function drawDrop() {
+  const isEmpty = !shown.view.num_documents;
+  if (isEmpty === drawnDrop) return;
+  drawnDrop = isEmpty;
+  parts.drop.classList.toggle("large", isEmpty);
+  parts.drop.replaceChildren(
+    ...(isEmpty ? [icon("books"), h("h2", {}, s("empty")), h("p", { class: "quiet" }, s("empty_hint"))] : []),
+    h("div", { class: "line" },
+      button([icon("upload"), s("choose_files")], () => pick(), { class: isEmpty ? "button primary" : "button" }),
+      button([icon("folder"), s("choose_folder")], () => pick({ isFolder: true })),
+      h("span", { class: "quiet" }, s("drop"))));
+}
+
+/** A question goes to a new chat that uses this collection: there it can be followed up. */
+function ask(question) {
+  openConversation("");
+  emit("ask", { question, documents: { is_on: true, collection_ids: [shown.collection].filter(Boolean), document_ids: [] } });
+}
+
+// --- a document as it is indexed ------------------------------------------------------------------
+
+function showChunks(detail) {
+  const close = iconButton("close", s("close"), () => dialog.close());
+  const dialog = h("dialog", { class: "chunks", "aria-label": detail.name },
+    h("header", { class: "line" }, h("h2", {}, detail.name), close),
+    ...detail.pages.map((one) => h("p", { class: one.problem ? "warn" : "quiet" },
+      s(one.problem ? `page_${one.problem}` : "page_recognised", { page: one.page }))),
+    h("ol", {}, detail.chunks.map((one) => h("li", {}, h("button", { type: "button", class: "chunk", onclick: () => {
+      dialog.close();
+      openSource([{ document: detail.document, page: one.page, span: one.span, name: detail.name }], 0);
+    } }, h("span", { class: "quiet" }, [`p.${one.page}`, one.title].filter(Boolean).join("　")), one.text)))));
+  dialog.addEventListener("close", () => dialog.remove());
+  (document.getElementById("front") || document.body).append(dialog);
+  dialog.showModal();
+}

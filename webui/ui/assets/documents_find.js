@@ -1,0 +1,80 @@
+// Search in the documents while one types, and the way from there to a question.
+
+import { h, icon, iconButton } from "./core.js";
+import { act, cut, s, shown } from "./documents_core.js";
+import { openSource } from "./source.js";
+
+const DELAY_MS = 150;
+
+let box = null;
+let results = null;
+let timer = 0;
+let found = null;
+
+/** The line to type in, and the place of what is found. `onQuery` hears whether something is asked. */
+export function finder(onQuery, onAsk) {
+  box = h("input", { type: "search", placeholder: s("find_hint"), "aria-label": s("find"),
+    enterkeyhint: "search", autocomplete: "off", maxlength: "2000" });
+  const ask = h("button", { type: "submit", class: "button primary" }, s("ask"));
+  const form = h("form", { class: "find", role: "search", onsubmit: (event) => {
+    event.preventDefault();
+    if (box.value.trim()) onAsk(box.value.trim());
+  } }, icon("search"), box, iconButton("close", s("clear"), () => { box.value = ""; begin(); box.focus(); },
+    { class: "icon-button clear" }), ask);
+  const begin = () => {
+    clearTimeout(timer);
+    const question = box.value.trim();
+    form.classList.toggle("empty", !question);
+    onQuery(Boolean(question));
+    if (!question) { found = null; drawFound(); } else timer = setTimeout(() => act("search", { question }), DELAY_MS);
+  };
+  form.classList.add("empty");
+  box.addEventListener("input", begin);
+  results = h("section", { class: "found", "aria-live": "polite", hidden: true });
+  return [form, results];
+}
+
+/** The same question again, where another collection is shown. */
+export function searchAgain() {
+  if (box?.value.trim()) act("search", { question: box.value.trim() });
+}
+
+export function takeFound(answer) {
+  if (answer.question !== box?.value.trim()) return; // an older question's
+  found = answer;
+  drawFound();
+}
+
+function drawFound() {
+  results.hidden = !found;
+  if (!found) { results.replaceChildren(); return; }
+  const { passages } = found;
+  const how = found.used_vectors ? s("by_meaning") : s("by_words");
+  results.replaceChildren(
+    h("p", { class: "quiet" }, passages.length ? s("found", { n: passages.length, how }) : s("nothing_found")),
+    ...(found.problem ? [h("p", { class: "warn" }, found.problem)] : []),
+    h("ol", { class: "passages" }, passages.map((one, index) => h("li", {},
+      h("button", { type: "button", class: "passage", onclick: (event) => open(index, event.currentTarget) },
+        h("span", { class: "from" }, h("strong", {}, one.name), pageLabel(one), one.title ? h("span", { class: "quiet" }, one.title) : null),
+        h("span", { class: "words" }, markedText(one.text, one.marks)))))));
+}
+
+function pageLabel(one) {
+  const document = shown.view?.documents.find((item) => item.id === one.document);
+  if (document && !document.has_pages) return null;
+  return h("span", { class: "page" }, one.page_to > one.page ? `p.${one.page}–${one.page_to}` : `p.${one.page}`);
+}
+
+/** `text` with its marks; a long one begins a little before the first of them. */
+function markedText(text, marks) {
+  const pieces = [];
+  const parts = cut(text, ...marks.flat());
+  parts.forEach((part, index) => pieces.push(index % 2 ? h("mark", {}, part) : part));
+  if (marks.length && parts[0].length > 60) pieces[0] = `…${parts[0].slice(-40)}`;
+  return pieces;
+}
+
+function open(index, opener) {
+  openSource(found.passages.map((one) => ({ document: one.document, page: one.page, span: one.span,
+    name: one.name })), index, opener);
+}

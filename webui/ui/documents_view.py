@@ -1,0 +1,157 @@
+"""The 資料 view as plain values for the browser: collections, documents, progress, passages.
+
+Knows nothing about Gradio; every text that came from a file is a plain string.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from webui.documents.errors import DocumentError
+from webui.documents.library import Library, Progress
+from webui.documents.marks import marked
+from webui.documents.ocr import is_available
+from webui.documents.pages import Kind
+from webui.documents.retriever import Found, Passage
+from webui.errors import AppError
+from webui.storage import Collection, Document, Documents, DocumentStatus
+from webui.strings import Language, table
+
+SECTION = "documents_page."
+NUM_SHOWN = 200  # documents; more on request
+MAX_SHOWN = 10_000
+NUM_FOUND = 12
+MAX_QUESTION_CHARS = 2_000
+PASSWORD_PROBLEMS = ("documents.password_needed", "documents.password_wrong")
+TRANSIENT_PROBLEMS = (  # another try may go better
+    "documents.cancelled",
+    "documents.too_slow",
+    "documents.reader_died",
+    "documents.cannot_store",
+)
+SCAN_PROBLEMS = ("documents.no_text", "documents.pages_unreadable")
+
+
+def documents_view(
+    library: Library,
+    documents: Documents,
+    owner: str,
+    language: Language,
+    collection_id: str,
+    num_shown: int = NUM_SHOWN,
+) -> dict[str, Any]:
+    """Everything that the view shows of one collection, the first one when it is unknown."""
+    collections = documents.collections(owner)
+    chosen = next((one for one in collections if one.id == collection_id), None)
+    chosen = chosen or (collections[0] if collections else None)
+    moving = {item.document_id: item for item in library.progress(owner)}
+    listed = documents.documents(owner, chosen.id) if chosen else []
+    shown = listed[::-1][: max(1, min(num_shown, MAX_SHOWN))]
+    return {
+        "collections": [_collection_view(one) for one in collections],
+        "collection": chosen.id if chosen else "",
+        "documents": [_document_view(one, moving.get(one.id), language) for one in shown],
+        "num_documents": len(listed),
+        "num_elsewhere": len(set(moving) - {"", *(one.id for one in listed)}),
+        "embedding": _progress_view(moving[""]) if "" in moving else None,
+        "is_moving": bool(moving),
+        "can_recognise": is_available(),
+    }
+
+
+def view_strings(language: Language) -> dict[str, str]:
+    """The view's own sentences, by short name."""
+    return {
+        key.removeprefix(SECTION): texts[language]
+        for key, texts in table().items()
+        if key.startswith(SECTION)
+    }
+
+
+def found_view(found: Found, question: str, language: Language) -> dict[str, Any]:
+    """Passages with the question's words marked in them."""
+    return {
+        "question": question,
+        "passages": [_passage_view(passage, question) for passage in found.passages],
+        "used_vectors": found.used_vectors,
+        "problem": found.problem.message(language) if found.problem else "",
+    }
+
+
+def chunks_view(library: Library, documents: Documents, owner: str, id: str) -> dict[str, Any]:
+    """A document as it is indexed: what each chunk says, and which pages have a problem."""
+    document = documents.document(owner, id)
+    pages = documents.page_problems(owner, id)
+    return {
+        "document": document.id,
+        "name": document.name,
+        "num_pages": document.num_pages,
+        "pages": [
+            {"page": number, "problem": problem, "is_recognised": seen}
+            for number, problem, seen in pages
+            if problem or seen
+        ],
+        "chunks": [
+            {"page": row.page_from, "page_to": row.page_to, "title": row.title, "text": row.text,
+             "span": [row.page_from, row.char_from, row.page_to, row.char_to]}
+            for row in documents.document_chunks(owner, id)
+        ],
+    }  # fmt: skip
+
+
+def _collection_view(one: Collection) -> dict[str, Any]:
+    return {"id": one.id, "name": one.name, "num_documents": one.num_documents}
+
+
+def _document_view(one: Document, progress: Progress | None, language: Language) -> dict[str, Any]:
+    key = one.problem[0] if one.problem else ""
+    return {
+        "id": one.id,
+        "name": one.name,
+        "kind": one.kind,
+        "num_bytes": one.num_bytes,
+        "status": str(one.status),
+        "problem": _sentence(one, language),
+        "needs_password": key in PASSWORD_PROBLEMS,
+        "is_scan": key in SCAN_PROBLEMS,
+        "can_retry": one.status is DocumentStatus.FAILED and key in TRANSIENT_PROBLEMS,
+        "num_pages": one.num_pages,
+        "has_pages": one.kind == Kind.PDF,
+        "num_chunks": one.num_chunks,
+        "replaces": bool(one.replaces),
+        "added": datetime.fromtimestamp(one.created_at).strftime("%Y-%m-%d %H:%M"),
+        "progress": _progress_view(progress) if progress else None,
+    }
+
+
+def _sentence(one: Document, language: Language) -> str:
+    if one.problem is None:
+        return ""
+    key, values = one.problem
+    try:
+        return DocumentError(key, **values).message(language)
+    except (KeyError, ValueError):  # a sentence that this version no longer has
+        return AppError("documents.damaged").message(language)
+
+
+def _progress_view(progress: Progress) -> dict[str, Any]:
+    return {
+        "stage": progress.stage,
+        "done": progress.num_done,
+        "total": progress.num_total,
+        "per_s": round(progress.per_s, 1),
+        "eta_s": round(progress.eta_s, 1),
+    }
+
+
+def _passage_view(passage: Passage, question: str) -> dict[str, Any]:
+    span = passage.span
+    return {
+        "document": passage.document_id,
+        "name": passage.document_name,
+        "page": span.page_from,
+        "page_to": span.page_to,
+        "title": passage.title,
+        "text": passage.text,
+        "marks": marked(passage.text, question),
+        "span": [span.page_from, span.char_from, span.page_to, span.char_to],
+    }
