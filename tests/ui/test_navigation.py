@@ -35,6 +35,7 @@ def test_views_have_addresses_and_keep_the_conversation(open_page: OpenPage, sit
 def test_the_tabs_are_reached_and_told_by_keys(page: Page) -> None:
     page.get_by_role("link", name="チャット", exact=True).focus()
     page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.locator("#summary-view textarea")).to_be_visible()
     current = page.locator("#navigation [aria-current=page]")

@@ -21,6 +21,7 @@ from webui.strings import Language, text
 from webui.ui import conversation, header_view, sampling_values
 from webui.ui.conversation import NewConversation, RunRequest, number_of, text_of
 from webui.ui.conversation_list import PAGE_SIZE, list_view
+from webui.ui.document_choice import choice_of
 from webui.ui.language import language_of
 from webui.ui.message_view import NUM_TURNS_SHOWN, ended
 from webui.ui.replies import Replies
@@ -67,7 +68,7 @@ class ChatEvents:
                 return
             new = NewConversation()
             if not conversation_id:
-                new = await asyncio.to_thread(self._new_conversation, owner, asked, panel)
+                new = await asyncio.to_thread(self._new_conversation, owner, asked, event, panel)
             steps = conversation.run(self._application, self._replies, owner, asked, new, language)
             async with contextlib.aclosing(steps):
                 async for transcript, live in steps:
@@ -138,6 +139,13 @@ class ChatEvents:
         keep = text_of(event._data, "keep")
         parts = await conversation.shortened(self._application, owner, message_id, keep)
         return {**parts, "nonce": secrets.token_hex(4)}
+
+    def on_documents(self, event: gr.EventData, request: gr.Request) -> None:
+        """Which documents a conversation answers from; a new one takes them when it begins."""
+        owner, language = _reader(request)
+        wanted = text_of(event._data, "conversation")
+        chosen = choice_of(event._data)
+        self._application.storage.update_conversation(owner, wanted, documents=chosen)
 
     def on_model(self, event: gr.EventData, request: gr.Request, *panel: Any) -> tuple[Any, ...]:
         """(header, *panel values): another model's makers recommend other values."""
@@ -214,11 +222,11 @@ class ChatEvents:
         return view, header, self._presets(owner, None, language), *values
 
     def _new_conversation(
-        self, owner: str, asked: RunRequest, panel: tuple[Any, ...]
+        self, owner: str, asked: RunRequest, event: gr.EventData, panel: tuple[Any, ...]
     ) -> NewConversation:
         base = recommended(self._application, owner, "")
         system_prompt, sampling = sampling_values.from_panel(panel, base)
-        return NewConversation(system_prompt, {**sampling, **asked.manner})
+        return NewConversation(system_prompt, {**sampling, **asked.manner}, choice_of(event._data))
 
     def _recommended(self, owner: str, conversation_id: object) -> Mapping[str, float]:
         wanted = text_of({"conversation": conversation_id}, "conversation")

@@ -28,6 +28,7 @@ BRIDGE_EVENTS = (
     "delete_message",
     "model",
     "shorten",
+    "documents",
 )
 # Every event: not in the API's docs, no progress overlay, never dropped while another one runs.
 QUIET: dict[str, Any] = {
@@ -116,6 +117,7 @@ def wire_chat(demo: gr.Blocks, tab: ChatTab, panel: SettingsPanel, events: ChatE
     _wire(tab, bridge.remove, events.on_remove, [tab.conversations])
     _wire(tab, bridge.restore, events.on_restore, [tab.conversations])
     _wire(tab, bridge.version, events.on_version, [tab.transcript])
+    _wire(tab, bridge.documents, events.on_documents, [])
     _wire(tab, bridge.undo_turn, events.on_undo, [tab.transcript])
     _wire(tab, bridge.delete_message, events.on_delete_message, [tab.transcript])
     _wire(tab, bridge.shorten, events.on_shorten, [tab.shortened])

@@ -6,13 +6,13 @@ owner. Knows nothing about Gradio.
 
 import contextlib
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, TypedDict
 
 from webui.application import Application
 from webui.errors import AppError
-from webui.storage import Role
+from webui.storage import DocumentChoice, Role
 from webui.strings import Language
 from webui.tasks.context import ContextUsage
 from webui.tasks.shorten import Keep, shorten
@@ -51,6 +51,7 @@ class TranscriptView(TypedDict):
     acknowledged: str  # the sending that this view contains
     compose: str  # text that goes back into the composer
     notice: str
+    documents: dict[str, Any]  # the DocumentChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class NewConversation:
 
     system_prompt: str = ""
     sampling: Mapping[str, Any] = field(default_factory=dict)
+    documents: DocumentChoice = DocumentChoice()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,7 @@ async def transcript(
         acknowledged=extra.get("acknowledged", ""),
         compose=extra.get("compose", ""),
         notice=extra.get("notice", ""),
+        documents=asdict(conversation.documents),
     )
 
 
@@ -160,6 +163,7 @@ def blank(notice: str = "") -> TranscriptView:
         acknowledged="",
         compose="",
         notice=notice,
+        documents=asdict(DocumentChoice()),
     )
 
 
@@ -177,6 +181,7 @@ def begin(application: Application, owner: str, request: RunRequest, new: NewCon
             system_prompt=new.system_prompt,
             sampling=dict(new.sampling),
             model_id=storage.setting(owner, MODEL_SETTING),
+            documents=new.documents,
         ).id
     chat.send(owner, conversation_id, request.text)
     return conversation_id

@@ -16,6 +16,7 @@ from webui.strings import Language
 from webui.ui.chat_events import telling
 from webui.ui.chat_tab import AT_ONCE, ChatTab, drawn_by
 from webui.ui.conversation import BadRequestError, number_of, text_of
+from webui.ui.document_choice import choices_view
 from webui.ui.documents_view import (
     MAX_QUESTION_CHARS,
     NUM_FOUND,
@@ -74,6 +75,8 @@ class DocumentsEvents:
                 wanted = text_of(data, "document")
                 shown = chunks_view(self._library, self._documents, owner, wanted)
                 return strings | {"detail": shown}
+            case "choices":
+                return strings | {"choices": choices_view(self._documents, owner)}
             case "create_collection":
                 made = self._documents.create_collection(owner, _name(data))
                 data = {**data, "collection": made.id}

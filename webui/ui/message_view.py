@@ -8,6 +8,7 @@ from webui.storage import Message, Role, Status
 from webui.strings import Language, text
 from webui.tasks.chat import ReplyState, ReplyUpdate
 from webui.tasks.context import ContextUsage
+from webui.ui.evidence_view import EvidenceView, evidence_view
 from webui.ui.markdown import StreamingMarkdown, to_blocks
 
 NUM_TURNS_SHOWN = 10  # a turn: a question and its answer
@@ -30,6 +31,7 @@ class MessageView(TypedDict):
     version: int
     num_versions: int
     begins_window: bool  # the first message that the model still gets
+    evidence: EvidenceView | None  # of an answer from documents
 
 
 class UsageView(TypedDict):
@@ -169,6 +171,7 @@ def _message_view(message: Message, begins_window: bool, language: Language) -> 
         version=message.version,
         num_versions=message.num_versions,
         begins_window=begins_window,
+        evidence=evidence_view(message, language) if is_answer else None,
     )
 
 

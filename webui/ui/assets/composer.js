@@ -4,6 +4,7 @@
 // something fails.
 
 import { fit, h, icon, on, send, state, store, stored, t } from "./core.js";
+import { documentChoice, documentSwitch } from "./document_choice.js";
 
 const MAX_DRAFT_CHARS = 100_000;
 const DRAFT_DELAY_MS = 300;
@@ -17,7 +18,7 @@ export function composer(element) {
   const note = h("p", { class: "note" });
   const warning = h("p", { class: "warning", hidden: true });
   const form = h("form", { class: "composer" }, box, button);
-  element.replaceChildren(form, h("div", { class: "below" }, meter, note, warning));
+  element.replaceChildren(form, h("div", { class: "below" }, documentSwitch(), meter, note, warning));
   new Composer(form, box, button);
   on("shown", (view) => drawMeter(meter, view.usage));
   on("note", (sentence) => { note.textContent = sentence; });
@@ -77,7 +78,8 @@ class Composer {
     this.#pending = { nonce, text: request.action === "send" ? request.text : "" };
     setTimeout(() => this.#giveUp(nonce), GIVE_UP_MS);
     this.#draw();
-    send("run", { conversation: state.conversation, manner: state.manner, ...request, nonce });
+    send("run", { conversation: state.conversation, manner: state.manner,
+      documents: documentChoice(), ...request, nonce });
   }
 
   #stop() {

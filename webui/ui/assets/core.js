@@ -51,6 +51,7 @@ const ICONS = {
   sliders: "M4 7h9M17 7h3M15 5v4M4 17h3M11 17h9M9 15v4",
   more: "M5 12h.01M12 12h.01M19 12h.01",
   close: "M6 6l12 12M18 6L6 18",
+  chevron: "M7 10l5 5 5-5",
   down: "M12 5v14M6 13l6 6 6-6",
   left: "M14.5 6l-6 6 6 6",
   right: "M9.5 6l6 6-6 6",

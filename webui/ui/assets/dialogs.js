@@ -38,7 +38,7 @@ export function watchConnection() {
 }
 
 /** Where things in front of the page live; `kind` names a box of their own in it. */
-function layer(kind) {
+export function layer(kind) {
   let front = document.getElementById("front");
   if (!front) document.body.append(front = h("div", { id: "front" }));
   if (!kind) return front;

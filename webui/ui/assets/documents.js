@@ -1,7 +1,7 @@
 // The 資料 view: collections, what is in them, adding, searching.
 
 import { emit, follow, h, icon, iconButton, on, openConversation, store } from "./core.js";
-import { asked, confirmed, menu } from "./dialogs.js";
+import { asked, confirmed, layer, menu } from "./dialogs.js";
 import { act, documentsBridge, learn, s, shown } from "./documents_core.js";
 import { finder, searchAgain, takeFound } from "./documents_find.js";
 import { documentList, drawList, progressText } from "./documents_list.js";
@@ -24,6 +24,7 @@ export function documents(element, props, watch) {
     if (!learn(answer)) return;
     if (answer.found) return takeFound(answer.found);
     if (answer.detail) return showChunks(answer.detail);
+    if (answer.choices) return emit("choices", answer.choices);
     if (!answer.collections) return;
     shown.view = answer;
     choose(answer.collection, false);
@@ -153,6 +154,6 @@ function showChunks(detail) {
       openSource([{ document: detail.document, page: one.page, span: one.span, name: detail.name }], 0);
     } }, h("span", { class: "quiet" }, [`p.${one.page}`, one.title].filter(Boolean).join("　")), one.text)))));
   dialog.addEventListener("close", () => dialog.remove());
-  (document.getElementById("front") || document.body).append(dialog);
+  layer().append(dialog);
   dialog.showModal();
 }

@@ -8,6 +8,7 @@ import { addressOf, emit, follow, h, icon, iconButton, on, reloadConversation,
   send, state, t } from "./core.js";
 import { confirmed, toast } from "./dialogs.js";
 import { waysToFit } from "./fitting.js";
+import { showEvidence } from "./evidence.js";
 import { typeset } from "./math.js";
 import { editor, tools } from "./message_tools.js";
 
@@ -45,7 +46,7 @@ export function live(element, props, watch) {
 
 function blank() {
   return { conversation: "", title: "", messages: [], num_earlier: 0, usage: null,
-    acknowledged: "", compose: "", notice: "" };
+    acknowledged: "", compose: "", notice: "", documents: null };
 }
 
 class Transcript {
@@ -235,10 +236,11 @@ function bubble(message) {
 function answer(message) {
   const body = new Blocks("answer");
   body.update(message.blocks);
-  if (!message.reasoning.length) return [body.node];
+  const below = message.evidence ? showEvidence(body.node, message.evidence) : [];
+  if (!message.reasoning.length) return [body.node, ...below];
   const thoughts = new Blocks("thoughts");
   thoughts.update(message.reasoning);
-  return [reasoning(thoughts.node, t("reasoning")), body.node];
+  return [reasoning(thoughts.node, t("reasoning")), body.node, ...below];
 }
 
 function reasoning(node, title) {
