@@ -49,6 +49,7 @@ log = logging.getLogger(__name__)
 
 MAX_UPLOAD_BYTES = 1_000_000_000
 _MAX_NAMED_PAGES = 8
+_TRY_AGAIN_S = 20.0  # after the disk was full
 _UPLOAD = ".upload-"
 _RECOGNISED = ".ocr"  # behind a document's id
 
@@ -58,7 +59,7 @@ class Progress:
     """Where a document's job is. `eta_s` is -1 while nothing is known."""
 
     document_id: str
-    stage: str  # waiting | reading | saving | embedding
+    stage: str  # waiting | reading | recognising | saving | embedding
     num_done: int = 0
     num_total: int = 0
     per_s: float = 0.0
@@ -89,6 +90,7 @@ class Library:
         self._idle.set()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
+        self.trouble: AppError | None = None  # why the job stands still: a full disk
 
     # --- life ------------------------------------------------------------------------------------
 
@@ -207,8 +209,8 @@ class Library:
 
     def progress(self, owner: str) -> list[Progress]:
         """Of the owner's documents that are not finished, in the order they will be."""
-        unfinished = [item.id for item in self._documents.unfinished() if item.owner == owner]
-        waiting = {id: Progress(id, "waiting") for id in unfinished}
+        unfinished = [item for item in self._documents.unfinished() if item.owner == owner]
+        waiting = {item.id: Progress(item.id, str(item.status)) for item in unfinished}
         current = {
             id: progress
             for id, progress in dict(self._progress).items()
@@ -298,14 +300,16 @@ class Library:
                     if self._closing.is_set():
                         return
                 self._embed()
+                self.trouble = None
             except StorageError as error:  # a full disk: the documents stay unfinished
                 log.error("the library cannot go on: %s", error)
+                self.trouble = error
             except NotFoundError:
                 continue  # removed meanwhile; look again
             finally:
                 self._progress.clear()
             self._idle.set()
-            self._wake.wait()
+            self._wake.wait(_TRY_AGAIN_S if self.trouble else None)
 
     def _read(self, document: Document) -> None:
         if document.id in self._cancelled:

@@ -4,6 +4,7 @@
 panel is one for all views: search results and citations in answers open it.
 """
 
+import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from webui.errors import AppError
 from webui.strings import Language
 from webui.ui.chat_events import telling
 from webui.ui.chat_tab import AT_ONCE, ChatTab, drawn_by
+from webui.ui.collection_tests import CollectionTests
 from webui.ui.conversation import BadRequestError, number_of, text_of
 from webui.ui.document_choice import choices_view
 from webui.ui.documents_view import (
@@ -61,22 +63,26 @@ class DocumentsEvents:
         self._application = application
         self._library = application.library
         self._documents = application.storage.documents
+        self._tests = CollectionTests(application.library)
 
     def on_documents(self, event: gr.EventData, request: gr.Request) -> Any:
         """Do `action`, then answer with the view, or with what was asked for alone."""
         data = event._data if isinstance(event._data, dict) else {}
         owner, language = _reader(request)
         action = text_of(data, "action")
-        strings = {"strings": view_strings(language)} if data.get("first") is True else {}
+        # Gradio does not pass on an answer that equals the last one, and polling waits for it.
+        head: dict[str, Any] = {"nonce": secrets.token_hex(4)}
+        if data.get("first") is True:
+            head["strings"] = view_strings(language)
         match action:
             case "search":
-                return strings | {"found": self._search(owner, data, language)}
+                return head | {"found": self._search(owner, data, language)}
             case "chunks":
                 wanted = text_of(data, "document")
                 shown = chunks_view(self._library, self._documents, owner, wanted)
-                return strings | {"detail": shown}
+                return head | {"detail": shown}
             case "choices":
-                return strings | {"choices": choices_view(self._documents, owner)}
+                return head | {"choices": choices_view(self._documents, owner)}
             case "create_collection":
                 made = self._documents.create_collection(owner, _name(data))
                 data = {**data, "collection": made.id}
@@ -87,7 +93,8 @@ class DocumentsEvents:
         view = documents_view(
             self._library, self._documents, owner, language, collection, num_shown
         )
-        return strings | view
+        test = self._tests.view(owner, view["collection"], language)
+        return head | view | {"test": test}
 
     def on_source(self, event: gr.EventData, request: gr.Request) -> Any:
         """One page for the panel; with a password, for the pictures of a protected file."""
@@ -141,6 +148,15 @@ class DocumentsEvents:
     def retry(self, owner: str, data: dict[str, Any]) -> None:
         self._library.retry(owner, text_of(data, "document"), text_of(data, "password"))
 
+    def test(self, owner: str, data: dict[str, Any]) -> None:
+        self._tests.start(owner, text_of(data, "collection"))
+
+    def close_test(self, owner: str, data: dict[str, Any]) -> None:
+        self._tests.close(owner)
+
+    def reembed(self, owner: str, data: dict[str, Any]) -> None:
+        self._library.reembed()
+
     def recognise(self, owner: str, data: dict[str, Any]) -> None:
         self._library.recognise(owner, text_of(data, "document"))
 
@@ -153,6 +169,9 @@ ACTIONS: Mapping[str, Callable[[DocumentsEvents, str, dict[str, Any]], None]] = 
     "cancel": DocumentsEvents.cancel,
     "retry": DocumentsEvents.retry,
     "recognise": DocumentsEvents.recognise,
+    "test": DocumentsEvents.test,
+    "close_test": DocumentsEvents.close_test,
+    "reembed": DocumentsEvents.reembed,
 }
 
 

@@ -6,6 +6,7 @@ Knows nothing about Gradio; every text that came from a file is a plain string.
 from datetime import datetime
 from typing import Any
 
+from webui.documents.embedding import EmbedderState, EmbedderStatus
 from webui.documents.errors import DocumentError
 from webui.documents.library import Library, Progress
 from webui.documents.marks import marked
@@ -55,6 +56,8 @@ def documents_view(
         "embedding": _progress_view(moving[""]) if "" in moving else None,
         "is_moving": bool(moving),
         "can_recognise": is_available(),
+        "embedder": _embedder_view(library.embedder_status(), language),
+        "trouble": library.trouble.message(language) if library.trouble else "",
     }
 
 
@@ -96,6 +99,19 @@ def chunks_view(library: Library, documents: Documents, owner: str, id: str) -> 
             for row in documents.document_chunks(owner, id)
         ],
     }  # fmt: skip
+
+
+def _embedder_view(status: EmbedderStatus, language: Language) -> dict[str, Any]:
+    problems = [problem for problem in (status.problem, status.reranker_problem) if problem]
+    is_missing = status.state is EmbedderState.READY and status.num_embedded < status.num_chunks
+    return {
+        "state": "incomplete" if is_missing else str(status.state),
+        "name": status.name,
+        "num_embedded": status.num_embedded,
+        "num_chunks": status.num_chunks,
+        "other_models": list(status.other_models),
+        "problem": " ".join(problem.message(language) for problem in problems),
+    }
 
 
 def _collection_view(one: Collection) -> dict[str, Any]:

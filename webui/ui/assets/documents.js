@@ -5,6 +5,7 @@ import { asked, confirmed, layer, menu } from "./dialogs.js";
 import { act, documentsBridge, learn, s, shown } from "./documents_core.js";
 import { finder, searchAgain, takeFound } from "./documents_find.js";
 import { documentList, drawList, progressText } from "./documents_list.js";
+import { drawEmbedder, drawTest, embedderLine } from "./documents_trust.js";
 import { dropping, pick, uploads } from "./documents_upload.js";
 import { openSource } from "./source.js";
 
@@ -42,7 +43,8 @@ on("view", (name) => {
 
 function schedule() {
   clearTimeout(timer);
-  if (isOpen && shown.view.is_moving) timer = setTimeout(() => act("poll"), POLL_MS);
+  const { view } = shown;
+  if (isOpen && (view.is_moving || view.test?.is_running || view.trouble)) timer = setTimeout(() => act("poll"), POLL_MS);
 }
 
 function choose(id, isAsked = true) {
@@ -62,12 +64,15 @@ function build(element) {
   const collections = h("div", { class: "collections", role: "group", "aria-label": s("collections") });
   const drop = h("section", { class: "drop" });
   const state = h("p", { class: "quiet state", role: "status" });
+  const trouble = h("p", { class: "bad", role: "alert" });
+  const test = h("section", { class: "test" });
+  const embedder = embedderLine();
   const more = button(s("show_more"), () => { shown.size = shown.view.documents.length + MORE; act("show"); }, { hidden: true });
-  parts = { collections, drop, state, more, find };
+  parts = { collections, drop, state, more, find, trouble, test, embedder };
   const page = h("div", { class: "documents-page" },
     h("header", { class: "line" }, h("h1", {}, s("title")), collections),
     find, found,
-    h("section", { class: "content" }, drop, uploads(), state, documentList(), more));
+    h("section", { class: "content" }, trouble, test, drop, embedder, uploads(), state, documentList(), more));
   dropping(page);
   element.replaceChildren(h("div", { class: "documents-scroll", tabIndex: 0 }, page));
 }
@@ -82,6 +87,10 @@ function draw() {
   parts.state.textContent = moving;
   parts.state.hidden = !moving;
   parts.more.hidden = view.documents.length >= view.num_documents;
+  parts.trouble.textContent = view.trouble;
+  parts.trouble.hidden = !view.trouble;
+  drawEmbedder(parts.embedder);
+  drawTest(parts.test);
   drawList();
 }
 
@@ -113,6 +122,7 @@ function collectionMenu(opener) {
       const name = await asked(s("rename_question"), { value: one.name, yes: s("rename") });
       if (name && name !== one.name) act("rename_collection", { name });
     } },
+    { label: s("test"), icon: "check", run: () => act("test") }, "-",
     { label: s("delete"), icon: "trash", run: async () => {
       const question = s("delete_collection_question", { name: one.name, n: one.num_documents });
       if (await confirmed(question, s("delete"))) act("delete_collection");
