@@ -96,7 +96,7 @@ def test_the_switch_belongs_to_the_conversation(page: Page, site: Site, chunk: C
     page.get_by_role("dialog", name="使う資料").get_by_role("button", name="閉じる").click()
     expect(page.get_by_role("button", name="使う資料を選ぶ")).to_contain_text("マイ資料")
     send(page, "量子ゲートの忠実度は")
-    answer = wait_for_answer(page)
+    answer = page.locator(".turn.assistant").last
     expect(answer).to_contain_text("資料には見当たりません")
     expect(answer.locator(".nearest")).to_be_visible()
     made = conversation_of(page)
