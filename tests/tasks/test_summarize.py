@@ -1,6 +1,7 @@
 """Summaries on a real worker: format and language hold whatever the model's weights are."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -17,11 +18,12 @@ from tests.makegguf import random_llama
 from tests.tasks.summary_world import ME, World, document, in_world
 from webui.errors import AppError
 from webui.storage import Status
+from webui.tasks.formats import FAMILY_SETTING
 from webui.tasks.summarize.language import is_in
 from webui.tasks.summarize.planning import covers
 from webui.tasks.summarize.settings import SummarySettings
 from webui.tasks.summarize.source import EmptySourceError, pasted
-from webui.tasks.summarize.summarizer import RunState
+from webui.tasks.summarize.summarizer import RunState, SummaryUpdate
 
 LONG = document(30)
 JAPANESE_END = "。"
@@ -77,16 +79,17 @@ def test_random_weights_write_exactly_the_bullets(
     in_world(random_model, tmp_path, test)
 
 
-@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("model", ["random", "standin"])
 def test_no_text_changes_format_or_language(
-    random_model: Path, standin: Path, tmp_path: Path, name: str
+    random_model: Path, standin: Path, tmp_path: Path, model: str
 ) -> None:
     async def test(world: World) -> None:
-        result = await world.summarize(TEXTS[name], num_bullets=2, granularity="terse")
-        assert_bullets([bullet.text for bullet in result.bullets], 2)
+        for name, text in TEXTS.items():
+            result = await world.summarize(text, num_bullets=2, granularity="terse")
+            assert result.language_ok, name
+            assert_bullets([bullet.text for bullet in result.bullets], 2)
 
-    in_world(random_model, tmp_path / "random", test)
-    in_world(standin.parent, tmp_path / "standin", test)
+    in_world(random_model if model == "random" else standin.parent, tmp_path, test)
 
 
 def test_any_text_any_number_any_mode(random_model: Path, tmp_path: Path) -> None:
@@ -214,6 +217,10 @@ def test_a_stopped_run_goes_on_where_it_was(standin: Path, tmp_path: Path) -> No
     async def go_on(world: World) -> None:
         planned = await world.plan(source, num_bullets=5)
         assert planned.num_resumed >= 2
+        chosen = FAMILY_SETTING + planned.model.id
+        world.storage.set_setting(ME, chosen, "completion")  # another wording: other parts
+        assert (await world.plan(source, num_bullets=5)).num_resumed == 0
+        world.storage.set_setting(ME, chosen, "")
         updates = await world.updates(source, num_bullets=5)
         begun = next(update for update in updates if update.num_calls)
         assert begun.num_done >= 2
@@ -225,11 +232,16 @@ def test_a_stopped_run_goes_on_where_it_was(standin: Path, tmp_path: Path) -> No
     in_world(standin.parent, tmp_path, go_on)
 
 
-@pytest.mark.parametrize("num_done", [0, 1, 4])
+@pytest.mark.parametrize("num_done", [0, 1, 4, "merging"])
 def test_a_killed_worker_loses_no_finished_section(
-    standin: Path, tmp_path: Path, num_done: int
+    standin: Path, tmp_path: Path, num_done: int | str
 ) -> None:
     """The run itself starts the worker again and goes on."""
+
+    def is_there(update: SummaryUpdate) -> bool:
+        if isinstance(num_done, str):
+            return update.state is RunState.MERGING
+        return bool(update.num_calls) and update.num_done >= num_done
 
     async def test(world: World) -> None:
         killed = False
@@ -237,7 +249,7 @@ def test_a_killed_worker_loses_no_finished_section(
         done_after = -1
         async with aclosing(run) as updates:
             async for update in updates:
-                if update.num_calls and update.num_done >= num_done and not killed:
+                if is_there(update) and not killed:
                     killed = True
                     engine = world.pool.engine
                     assert engine is not None and engine.pid is not None
@@ -250,6 +262,36 @@ def test_a_killed_worker_loses_no_finished_section(
         assert update.result is not None and len(update.result.bullets) == 5
 
     in_world(standin.parent, tmp_path, test)
+
+
+@pytest.mark.parametrize("state", [RunState.WRITING, RunState.MERGING])
+def test_a_run_can_be_stopped_at_every_stage(
+    standin: Path, tmp_path: Path, state: RunState
+) -> None:
+    """Also in the very moment in which a part ends: asyncio.wait_for lost such a cancellation."""
+    source = pasted(document(12))
+    chosen = {"num_bullets": 3, "granularity": "terse"}
+
+    async def follow(world: World, num_wanted: int) -> None:
+        """Is cancelled from outside at the update `num_wanted` of this state."""
+        task = asyncio.current_task()
+        assert task is not None
+        num_seen = 0
+        run = world.summarizer.run(ME, source, SummarySettings.parse(chosen))
+        async with aclosing(run) as updates:
+            async for update in updates:
+                num_seen += update.state is state
+                if num_seen == num_wanted:
+                    asyncio.get_running_loop().call_soon(task.cancel)
+        assert num_seen < num_wanted, "it went on"
+
+    async def test(world: World) -> None:
+        for num_wanted in range(1, 6):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.create_task(follow(world, num_wanted))
+        assert (await world.updates(source, **chosen))[-1].state is RunState.DONE
+
+    in_world(standin.parent, tmp_path, test, n_ctx=2048)
 
 
 def test_the_instruction_is_read_once(standin: Path, tmp_path: Path) -> None:

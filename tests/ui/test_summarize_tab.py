@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.documents.test_loader_pdf import encrypted
 from tests.site import OWNER, Site, standing_still
 from tests.tasks.summary_world import document
 from tests.ui.conftest import PHONE, OpenPage
@@ -82,6 +83,18 @@ def test_a_file_without_text_says_so(page: Page, tmp_path: Path) -> None:
     open_summary(page)
     page.locator("#summary-view input[type=file]").set_input_files(path)
     expect(page.locator(".toast")).to_contain_text("empty.txt")
+
+
+def test_a_password_is_asked_for(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "secret.pdf"
+    path.write_bytes(encrypted("himitsu"))
+    open_summary(page)
+    page.locator("#summary-view input[type=file]").set_input_files(path)
+    for password in ("chigau", "himitsu"):
+        field = page.locator("dialog[open] input[type=password]")
+        field.fill(password)
+        field.press("Enter")
+    expect(page.locator("#summary-view .files")).to_contain_text("secret.pdf")
 
 
 def test_nothing_in_the_text_becomes_markup(page: Page) -> None:

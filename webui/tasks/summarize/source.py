@@ -66,6 +66,7 @@ class Source:
 
 def pasted(text: str, title: str = "") -> Source:
     """The source in a text field. Raises EmptySourceError."""
+    _check_length(len(text))  # before minutes are spent on it
     clean = repaired_text(text.replace("\r\n", "\n").replace("\r", "\n"))
     return from_pages([Page(number=1, text=clean)], title=title, is_wrapped=True)
 
@@ -77,6 +78,7 @@ def from_pages(
 
     Raises EmptySourceError when there is no letter or digit in it.
     """
+    _check_length(sum(len(page.text) for page in pages))
     unusable = tuple((page.number, str(page.problem)) for page in pages if page.problem)
     if is_wrapped:
         pages = [Page(page.number, _unwrapped(page.text), problem=page.problem) for page in pages]
@@ -84,8 +86,6 @@ def from_pages(
     text = document_pages.whole_text(usable)
     if not any(map(str.isalnum, text)):
         raise EmptySourceError(_why_empty(pages), file_name=file_name)
-    if len(text) > MAX_CHARS:
-        raise EmptySourceError("summary.too_long", num_chars=len(text), limit=MAX_CHARS)
     starts = _page_starts(usable) if len(pages) > 1 else ()
     return Source(
         title or title_from(text) or file_name,
@@ -95,6 +95,11 @@ def from_pages(
         starts,
         unusable,
     )
+
+
+def _check_length(num_chars: int) -> None:
+    if num_chars > MAX_CHARS:
+        raise EmptySourceError("summary.too_long", num_chars=num_chars, limit=MAX_CHARS)
 
 
 def source_from(values: dict[str, Any]) -> Source:
