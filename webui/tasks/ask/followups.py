@@ -17,7 +17,7 @@ MIN_PARAMS = 1_500_000_000  # smaller models lose the question more often than t
 MAX_TURNS = 3
 MAX_CHARS = 300  # of each old answer, and of a question that was put together
 MAX_TOKENS = 120
-EARLY, FEW = 6, 3  # characters; things named
+EARLY, FEW = 6, 7  # characters; things named
 LONG_RUN = 5  # so many kanji name more than one thing
 
 _POINTS_BACK = re.compile(
