@@ -14,6 +14,7 @@ import openai
 import pytest
 
 from tests.api.servers import PROJECT_DIR, Server, serving
+from webui.storage import ChunkRow, Storage
 
 PASSWORD = "correct horse"
 CHAT = {"messages": [{"role": "user", "content": "はい"}], "max_tokens": 1}
@@ -164,6 +165,29 @@ def test_chats_belong_to_who_has_logged_in(guarded: Guarded) -> None:
         log_in(hanako, "hanako")
         assert hanako.get(f"/export/{identifier}.md").status_code == 404
         assert hanako.get("/export/all.json").json()["conversations"] == []
+
+
+def test_documents_answer_only_who_they_belong_to(guarded: Guarded) -> None:
+    storage = Storage(guarded.server.folder / "data" / "kajogaki.db")
+    documents = storage.documents
+    where = documents.create_collection("taro", "私物").id
+    texts = "年次有給休暇は、入社六か月後に十日を与える。"
+    document, _ = documents.add_document("taro", where, "規程.txt", sha256="a", num_bytes=1)
+    chunk = ChunkRow(1, 0, 1, len(texts), "", texts)
+    documents.save_content("taro", document.id, kind="txt", pages=[], chunks=[chunk])
+    storage.close()
+    body = {"question": "年次有給休暇は何日ですか", "max_tokens": 1}
+    for user, choice, status in (
+        ("taro", {}, 200),
+        ("hanako", {}, 400),
+        ("hanako", {"documents": [document.id]}, 400),
+        ("hanako", {"collections": [where]}, 400),
+    ):
+        key = {"authorization": f"Bearer {guarded.keys[user]}"}
+        url = f"{guarded.server.url}/v1/answers"
+        answer = httpx.post(url, json={**body, **choice}, headers=key, timeout=60)
+        assert answer.status_code == status, answer.text
+        assert (texts in answer.text) is (status == 200)
 
 
 def test_who_waits_sees_own_and_others_requests_apart(guarded: Guarded) -> None:
