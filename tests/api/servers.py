@@ -30,6 +30,8 @@ def serving(
     (folder / "models").mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "app.py", "serve", "--no-browser", "--port", "0", "--host", host]
     command += ["--data-dir", str(folder / "data"), "--models-dir", str(folder / "models")]
+    if "--embedder" not in options:
+        command += ["--embedder", "off"]  # importing torch takes ten seconds
     with (folder / "stderr.log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
             [*command, *options], cwd=PROJECT_DIR, stdout=subprocess.PIPE, stderr=log, text=True
