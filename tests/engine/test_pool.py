@@ -4,7 +4,6 @@ import asyncio
 import os
 import shutil
 import signal
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
@@ -92,7 +91,8 @@ def test_two_models_that_do_not_fit_are_served_one_after_the_other(
         while not pool.turns.running:
             await asyncio.sleep(0.01)
         second = asyncio.create_task(ask("two", SAMPLING))
-        await asyncio.sleep(0.05)
+        while not pool.turns.waiting:
+            await asyncio.sleep(0.01)
         third = asyncio.create_task(
             ask("one", SAMPLING)
         )  # its model is loaded, yet it may not pass
@@ -153,15 +153,13 @@ def test_the_idle_timer_spares_what_was_used_since(standin: Path, tmp_path: Path
     in_pool(standin, tmp_path, test)
 
 
-def test_waiting_is_told_at_once_and_twice_a_second(standin: Path, tmp_path: Path) -> None:
+def test_waiting_is_told_again_and_again(standin: Path, tmp_path: Path) -> None:
     async def test(pool: EnginePool) -> None:
         async with pool.lease("one"), pool.lease("one"):  # both slots
             async with aclosing(pool.leased("one")) as states:
-                for _ in range(3):
-                    began = time.perf_counter()
+                for _ in range(3):  # nothing happens, yet it speaks
                     state = await anext(states)
                     assert isinstance(state, Waiting) and not state.is_loading
-                    assert time.perf_counter() - began < 0.8
             assert not pool.turns.waiting
 
     in_pool(standin, tmp_path, test)
@@ -228,7 +226,8 @@ def test_too_many_waiting_are_told_when_to_come_back(standin: Path, tmp_path: Pa
     async def test(pool: EnginePool) -> None:
         async with pool.lease("one"), pool.lease("one"):
             waiting = [asyncio.create_task(answer(pool, "one")) for _ in range(2)]
-            await asyncio.sleep(0.1)
+            while len(pool.turns.waiting) < 2:
+                await asyncio.sleep(0.01)
             with pytest.raises(TooBusyError) as caught:
                 await answer(pool, "one")
             assert caught.value.retry_after_s >= 1

@@ -18,6 +18,7 @@ from tests.makegguf import random_llama
 from tests.tasks.summary_world import ME, World, document, in_world
 from webui.errors import AppError
 from webui.storage import Status
+from webui.tasks.chat import Chat, ReplyState
 from webui.tasks.formats import FAMILY_SETTING
 from webui.tasks.summarize.language import is_in
 from webui.tasks.summarize.planning import covers
@@ -292,6 +293,21 @@ def test_a_run_can_be_stopped_at_every_stage(
         assert (await world.updates(source, **chosen))[-1].state is RunState.DONE
 
     in_world(standin.parent, tmp_path, test, n_ctx=2048)
+
+
+def test_a_chat_is_answered_while_a_summary_runs(standin: Path, tmp_path: Path) -> None:
+    async def test(world: World) -> None:
+        run = asyncio.create_task(world.updates(pasted(LONG), num_bullets=5))
+        while not world.pool.turns.running:
+            await asyncio.sleep(0.01)
+        chat = Chat(world.storage, world.pool)
+        conversation = world.storage.create_conversation(ME, sampling={"max_tokens": 10}).id
+        chat.send(ME, conversation, "元気？")
+        replies = [update async for update in chat.reply(ME, conversation)]
+        assert replies[-1].state is ReplyState.DONE and not run.done()
+        assert (await run)[-1].state is RunState.DONE
+
+    in_world(standin.parent, tmp_path, test)
 
 
 def test_the_instruction_is_read_once(standin: Path, tmp_path: Path) -> None:
