@@ -130,7 +130,7 @@ def test_from_an_empty_folder_to_a_comparison(visit: Visit, models_site: ModelsS
 
     page.get_by_role("link", name="モデル", exact=True).click()
     card.get_by_role("button", name="速さを測る").click()
-    expect(page.locator(".bench tbody tr").first).to_contain_text(
+    expect(page.locator(".results tbody tr").first).to_contain_text(
         re.compile("遅い|最低限|快適|速い|バッチ向き"), timeout=90_000
     )
     expect(page.locator(".job")).to_contain_text("を測りました", timeout=90_000)
@@ -143,7 +143,7 @@ def test_from_an_empty_folder_to_a_comparison(visit: Visit, models_site: ModelsS
     page.get_by_role("button", name="測って比べる").click()
     expect(page.locator(".job")).to_contain_text("測り終えました", timeout=180_000)
     expect(page.locator(".bench .plot circle")).to_have_count(4)
-    expect(page.locator(".bench tbody")).to_contain_text("±")
+    expect(page.locator(".results tbody")).to_contain_text("±")
     for name, lines in {"csv": 5, "md": 6}.items():
         with page.expect_download() as saved:
             page.get_by_role("button", name=f"kajogaki-bench.{name}").click()

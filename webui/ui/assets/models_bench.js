@@ -83,7 +83,7 @@ function jobLine(job) {
 
 function resultTable(rows) {
   const head = ["model", "streams", "reading", "writing", "first", "memory_column", "feels", "perplexity", "ratio"];
-  return h("div", { class: "table" }, h("table", {},
+  return h("div", { class: "table results" }, h("table", {},
     h("thead", {}, h("tr", {}, head.map((key) => h("th", { scope: "col" }, s(`column_${key}`))))),
     h("tbody", {}, rows.map((row) => h("tr", {},
       h("td", {}, row.name, h("span", { class: "quiet" }, `　${row.quantization}　${gb(row.size_bytes)}`)),
