@@ -13,8 +13,8 @@ from webui.catalog.entries import (
     load_entries,
     load_entry,
 )
+from webui.catalog.file_types import FILE_TYPES
 from webui.catalog.models import (
-    FILE_TYPES,
     STANDIN_ID,
     Catalog,
     ModelSpec,

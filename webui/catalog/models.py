@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from webui.catalog.entries import Entries, load_entries
+from webui.catalog.file_types import quantization_of
 from webui.catalog.remotes import BadRemoteError, Remote, is_remote, load_remote
 from webui.errors import AppError
 from webui.gguf import BadGgufError, GgufHeader, read_header, shown_name
@@ -24,15 +25,6 @@ STANDIN_TIMEOUT_S = 120
 SPLIT_NAME = re.compile(r"(?P<stem>.+)-(?P<part>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
 MAX_NAME_LENGTH = 80
 MEMORY_SHARE = 0.6  # a default model's file may take this much of the machine's memory
-
-FILE_TYPES = {  # general.file_type, llama.h's llama_ftype
-    0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K",
-    11: "Q3_K_S", 12: "Q3_K_M", 13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S",
-    17: "Q5_K_M", 18: "Q6_K", 19: "IQ2_XXS", 20: "IQ2_XS", 21: "Q2_K_S", 22: "IQ3_XS",
-    23: "IQ3_XXS", 24: "IQ1_S", 25: "IQ4_NL", 26: "IQ3_S", 27: "IQ3_M", 28: "IQ2_S",
-    29: "IQ2_M", 30: "IQ4_XS", 31: "IQ1_M", 32: "BF16", 36: "TQ1_0", 37: "TQ2_0",
-    38: "MXFP4_MOE", 39: "NVFP4", 40: "Q1_0", 41: "Q2_0",
-}  # fmt: skip
 
 
 class UnknownModelError(AppError):
@@ -261,7 +253,7 @@ def _read_spec(path: Path, parts: list[Path]) -> ModelSpec | None:
         name=_clean(header.string("general.name")) or _stem(path),
         architecture=architecture,
         n_params=sum(one.n_params for one in (header, *rest)),
-        quantization=_quantization(header),
+        quantization=quantization_of(header),
         n_ctx_train=header.integer(f"{architecture}.context_length"),
         chat_template=header.string("tokenizer.chat_template"),
         languages=_languages(header),
@@ -301,12 +293,6 @@ def _languages(header: GgufHeader) -> tuple[str, ...]:
     stated = header.metadata.get("general.languages", ())
     texts = stated if isinstance(stated, tuple) else (stated,)
     return tuple(_clean(text)[:12] for text in texts[:8] if isinstance(text, str))
-
-
-def _quantization(header: GgufHeader) -> str:
-    file_type = header.integer("general.file_type")
-    known = "general.file_type" in header.metadata and file_type in FILE_TYPES
-    return FILE_TYPES[file_type] if known else header.weight_type
 
 
 def _stem(path: Path) -> str:

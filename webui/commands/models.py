@@ -71,6 +71,7 @@ def _list(options: argparse.Namespace, settings: Settings, catalog: Catalog) -> 
     here = [_described(spec, settings, available) for spec in catalog.models()]
     entries = catalog.entries()
     names = {spec.entry_id for spec in catalog.models()}
+    names |= {entry.id for entry in entries.entries if (settings.models_dir / entry.id).is_dir()}
     offered = [_offered(entry, available) for entry in entries.entries if entry.id not in names]
     problems = [error.message(language) for error in entries.problems]
     lines = [text("models.here", language)]
@@ -81,11 +82,15 @@ def _list(options: argparse.Namespace, settings: Settings, catalog: Catalog) -> 
     ]
     lines.append(text("models.offered", language))
     lines += [
-        f"  {row['id']}  {row['size_bytes'] / 1e9:.2f} GB  {row['license']}"
+        f"  {row['id']}  {_gigabytes(row['size_bytes'])}  {row['license']}"
         f"  {text('fit.' + row['fit'], language) if row['fit'] else ''}".rstrip()
         for row in offered
     ]
     return {"models": here, "catalogue": offered, "problems": problems}, lines + problems
+
+
+def _gigabytes(num_bytes: int) -> str:
+    return f"{num_bytes / 1e9:.2f} GB" if num_bytes else "? GB"
 
 
 def _described(spec: ModelSpec, settings: Settings, available: int) -> dict[str, Any]:
