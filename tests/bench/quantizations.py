@@ -20,7 +20,7 @@ from webui.strings import Language
 from webui.tasks.bench import BenchResults
 from webui.tasks.bench_plot import plot
 from webui.tasks.bench_report import ReportRow, report, to_csv, to_markdown
-from webui.tasks.perplexity import PerplexityResults
+from webui.tasks.perplexity import BUILTIN_TEXT, PerplexityResults
 
 ROOT = Path(__file__).parents[2]
 OUT = ROOT / "docs" / "bench" / "quantizations-1.5b"
@@ -58,7 +58,10 @@ def measure(folder: Path) -> None:
     for kind in TYPES:
         known = {row.model_id for row in rows(folder) if row.perplexity}
         if f"{STEM}-{kind}" not in known and (folder / f"{STEM}-{kind}.gguf").exists():
-            models(folder, "bench", f"{STEM}-{kind}", "--streams", "1", "--perplexity")
+            text = folder / "text.txt"  # two windows: on random weights more would say no more
+            text.write_text(BUILTIN_TEXT.read_text(encoding="utf-8")[:1200], encoding="utf-8")
+            options = ("--streams", "1", "--perplexity", str(text))
+            models(folder, "bench", f"{STEM}-{kind}", *options)
 
 
 def write(folder: Path) -> None:
