@@ -1,9 +1,9 @@
-"""Shared parts of the tests: the built-in stand-in model, made once."""
+"""Shared parts of the tests: the stand-in model, made once, instead of the trained built-in one."""
 
 import os
+import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 # The models are tiny, and threads that wait for each other on a busy machine are a hundred times
@@ -17,16 +17,20 @@ import tests.budget  # noqa: F401 (Hypothesis's profiles, before any test is rea
 from tests.makegguf import tiny_hybrid, tiny_recurrent
 from tests.site import site as site
 
-BUILTIN_DIR = Path(__file__).parent.parent / "models" / "builtin"
+ROOT = Path(__file__).parent.parent
+BUILTIN_DIR = ROOT / "build" / "tests" / "builtin"  # the stand-in alone, quick and without opinions
+os.environ.setdefault("KAJOGAKI_MODEL", "standin")  # of every process that tests start
 
 
 @pytest.fixture(scope="session")
 def standin() -> Path:
     """A real, tiny llama-architecture GGUF with its own tokenizer and chat template."""
-    path = BUILTIN_DIR / "standin.gguf"
-    with FileLock(tempfile.gettempdir() + "/kajogaki-standin.lock"):  # two processes test
-        if not path.exists():
-            subprocess.run([sys.executable, str(BUILTIN_DIR / "standin.py")], check=True)
+    script, path = ROOT / "models" / "builtin" / "standin.py", BUILTIN_DIR / "standin.gguf"
+    BUILTIN_DIR.mkdir(parents=True, exist_ok=True)
+    with FileLock(BUILTIN_DIR / "making.lock"):
+        if not path.exists() or path.stat().st_mtime < script.stat().st_mtime:
+            shutil.copy(script, BUILTIN_DIR)
+            subprocess.run([sys.executable, str(script), str(path)], check=True)
     return path
 
 

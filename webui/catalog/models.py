@@ -21,6 +21,7 @@ from webui.gguf import BadGgufError, GgufHeader, read_header, shown_name
 from webui.soundness import check_values
 
 STANDIN_ID = "standin"
+BUILTIN_ID = "kajogaki"
 STANDIN_TIMEOUT_S = 120
 SPLIT_NAME = re.compile(r"(?P<stem>.+)-(?P<part>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
 MAX_NAME_LENGTH = 80
@@ -51,6 +52,7 @@ class ModelSpec:
     size_bytes: int = 0
     family: str = ""  # "" = decide from the template
     is_standin: bool = False
+    is_builtin: bool = False  # the small trained model that comes with the program
     remote: Remote | None = None  # the server that computes it; None = we do
     entry_id: str = ""  # of the catalogue's entry that offers this file; "" = none does
     error: AppError | None = None
@@ -97,10 +99,12 @@ class Catalog:
         return self._entries[1]
 
     def models(self) -> list[ModelSpec]:
-        """The user's models by name, then the stand-in: if it is made, or nothing else works."""
+        """The user's models by name, the built-in one, then the stand-in: if it is made, or
+        nothing else works.
+        """
         entries = self.entries()
         found = [_joined(spec, entries) for path in self._paths() if (spec := self._spec(path))]
-        specs = _with_own_names(_with_own_ids(found + self._remotes()))
+        specs = _with_own_names(_with_own_ids(found + self._remotes())) + self._builtin()
         if self._standin_path.exists() or not any(spec.error is None for spec in specs):
             specs.append(self._standin())
         return specs
@@ -115,7 +119,7 @@ class Catalog:
         raise UnknownModelError("catalog.unknown_model", model_id=model_id)
 
     def default(self) -> ModelSpec:
-        """The largest chat model that fits the memory, else any other; the stand-in comes last."""
+        """The largest chat model that fits the memory, else any other; ours come last."""
         usable = [spec for spec in self.models() if spec.error is None]
         return max(usable, key=_preference) if usable else self._standin()
 
@@ -141,6 +145,11 @@ class Catalog:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise StandinError("catalog.standin_failed", reason=error) from error
         return path
+
+    def _builtin(self) -> list[ModelSpec]:
+        path = self._builtin_dir / f"{BUILTIN_ID}.gguf"
+        spec = self._spec(path) if path.exists() else None
+        return [replace(spec, id=BUILTIN_ID, is_builtin=True)] if spec else []
 
     def _remotes(self) -> list[ModelSpec]:
         """Models of other servers, as the user's entries name them."""
@@ -308,8 +317,8 @@ def _clean(text: str) -> str:
 
 
 def _with_own_ids(specs: list[ModelSpec]) -> list[ModelSpec]:
-    """Ids are unique even for a.gguf beside a.GGUF, or for a file called like the stand-in."""
-    taken = {STANDIN_ID}
+    """Ids are unique even for a.gguf beside a.GGUF, or for a file called like one of ours."""
+    taken = {STANDIN_ID, BUILTIN_ID}
     return [replace(spec, id=_free(spec.id, taken)) for spec in specs]
 
 
@@ -333,11 +342,12 @@ def _with_own_names(specs: list[ModelSpec]) -> list[ModelSpec]:
     ]
 
 
-def _preference(spec: ModelSpec) -> tuple[bool, bool, bool, int]:
+def _preference(spec: ModelSpec) -> tuple[bool, bool, bool, bool, int]:
     memory = _memory_bytes()
     fits = memory == 0 or spec.size_bytes <= MEMORY_SHARE * memory
     size = spec.n_params if fits else -spec.n_params
-    return not spec.is_standin, fits, bool(spec.chat_template), size
+    is_own = not (spec.is_standin or spec.is_builtin)
+    return is_own, spec.is_builtin, fits, bool(spec.chat_template), size
 
 
 def _memory_bytes() -> int:

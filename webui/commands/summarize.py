@@ -8,6 +8,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,8 @@ def add_parser(commands: Any, language: Language, add_settings: AddSettings) -> 
     parser.add_argument("paths", nargs="+", metavar="PATH", help=help_of("paths"))
     parser.add_argument("--bullets", type=int, default=0, metavar="N", help=help_of("bullets"))
     usual = SummarySettings()
-    _choice(parser, "--mode", Mode, usual.mode, help_of("mode"))
+    modes = [str(mode) for mode in Mode]
+    parser.add_argument("--mode", choices=modes, help=help_of("mode"))
     _choice(parser, "--granularity", Granularity, usual.granularity, help_of("granularity"))
     _choice(parser, "--style", Style, usual.style, help_of("style"))
     parser.add_argument("--to", choices=["ja", "en"], default="ja", help=help_of("to"))
@@ -63,7 +65,7 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     wanted = SummarySettings.parse(
         {
             "num_bullets": options.bullets,
-            "mode": options.mode,
+            "mode": options.mode or Mode.ABSTRACT,
             "granularity": options.granularity,
             "style": options.style,
             "language": options.to,
@@ -104,6 +106,8 @@ class _Terminal:
         self._model_id = settings.model
         self._options = options
         self._wanted = wanted
+        if not options.mode and self._pool.spec(settings.model).is_builtin:
+            self._wanted = replace(wanted, mode=Mode.VERBATIM)  # it chooses better than it writes
         self._format = ExportFormat(options.format)
         self._language = Language(settings.language)
         self._has_line = False

@@ -22,6 +22,7 @@ class HeaderView(TypedDict):
     models: list[ModelView]
     current: str
     note: str  # below the composer; "" mostly
+    is_builtin: bool  # the small model that comes with the program answers
 
 
 def header_view(
@@ -35,8 +36,9 @@ def header_view(
     try:
         spec = application.engines.spec(wanted)
     except AppError as error:
-        return HeaderView(models=models, current="", note=error.message(language))
-    return HeaderView(models=models, current=spec.id, note=_note(spec, language))
+        return HeaderView(models=models, current="", note=error.message(language), is_builtin=False)
+    note = _note(spec, language)
+    return HeaderView(models=models, current=spec.id, note=note, is_builtin=spec.is_builtin)
 
 
 def choose_model(application: Application, owner: str, conversation_id: str, model_id: str) -> None:
@@ -54,4 +56,6 @@ def _model_view(spec: ModelSpec) -> ModelView:
 def _note(spec: ModelSpec, language: Language) -> str:
     if spec.error:
         return spec.error.message(language)
+    if spec.is_builtin:
+        return text("ui.builtin", language)
     return text("ui.standin", language) if spec.is_standin else ""

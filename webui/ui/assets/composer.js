@@ -5,6 +5,7 @@
 
 import { fit, h, icon, on, send, state, store, stored, t } from "./core.js";
 import { documentChoice, documentSwitch } from "./document_choice.js";
+import { showView } from "./navigation.js";
 
 const MAX_DRAFT_CHARS = 100_000;
 const DRAFT_DELAY_MS = 300;
@@ -21,7 +22,9 @@ export function composer(element) {
   element.replaceChildren(form, h("div", { class: "below" }, documentSwitch(), meter, note, warning));
   new Composer(form, box, button);
   on("shown", (view) => drawMeter(meter, view.usage));
-  on("note", (sentence) => { note.textContent = sentence; });
+  on("note", ({ sentence, isBuiltin }) => note.replaceChildren(sentence, ...(isBuiltin ? [" ",
+    h("button", { type: "button", class: "link", onclick: () => showView("models") },
+      t("builtin_better"))] : [])));
   on("warning", (sentence) => { warning.textContent = sentence; warning.hidden = !sentence; });
   document.getElementById("boot")?.remove();
 }

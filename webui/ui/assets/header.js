@@ -45,7 +45,7 @@ function drawModels(models, view) {
     disabled: !model.usable, selected: model.id === view.current }, model.name)));
   models.hidden = !view.models.length;
   models.title = models.selectedOptions[0]?.textContent || "";
-  emit("note", view.note);
+  emit("note", { sentence: view.note, isBuiltin: view.is_builtin });
 }
 
 function openSide() {

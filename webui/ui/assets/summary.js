@@ -14,6 +14,7 @@ let result = null;
 let wanted = ""; // id of the result that is asked for
 let chosen = []; // bullets
 let parts = null;
+let usualMode = "abstract";
 let timer = 0;
 let isOpen = false;
 let isUploading = 0;
@@ -79,7 +80,7 @@ function build(element) {
     h("div", { class: "drop" }, box, files,
       h("div", { class: "line" }, button([icon("upload"), s("choose")].flat(), () => picker.click()),
         h("span", { class: "quiet" }, s("drop")), picker)),
-    h("div", { class: "options" }, option("mode", ["abstract", "verbatim"]),
+    h("div", { class: "options" }, option("mode", ["abstract", "verbatim"], usualMode),
       option("num_bullets", [0, ...Array.from({ length: 20 }, (_, i) => i + 1)]),
       option("granularity", ["terse", "standard", "detailed"], "standard"),
       option("style", ["standard", "executive", "beginner", "minutes"]),
@@ -104,6 +105,15 @@ function option(name, values, usual = values[0]) {
   select.addEventListener("change", () => { store(`summary.${name}`, select.value); forgetPlan(); });
   return h("label", {}, h("span", {}, s(name)), select);
 }
+
+on("note", ({ isBuiltin }) => { // the small built-in model chooses sentences better than it writes
+  usualMode = isBuiltin ? "verbatim" : "abstract";
+  const select = parts?.form.querySelector("select[name=mode]");
+  if (select && !stored("summary.mode") && select.value !== usualMode) {
+    select.value = usualMode;
+    forgetPlan();
+  }
+});
 
 function settings() {
   const values = Object.fromEntries([...parts.form.querySelectorAll("select")]
