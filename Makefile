@@ -5,7 +5,7 @@ VENV := .venv/bin/python
 # A file stays in one process, and with it its servers and workers.
 PYTEST := $(VENV) -m pytest -n 2 --dist loadfile
 
-.PHONY: run install dev test thorough lint check format bench clean
+.PHONY: run install dev test thorough lint check format bench model clean
 
 run: install
 	$(VENV) app.py serve $(ARGS)
@@ -36,6 +36,14 @@ format: dev
 
 bench: dev
 	$(VENV) -m tests.bench.engine
+
+# The built-in language model, from CORPUS (ja-docs.jsonl.xz, jaquad-train.jsonl.xz); goes on where
+# it was stopped. Minutes on a GPU, days without.
+CORPUS ?= corpus
+model: dev
+	$(VENV) -m models.builtin.train --corpus $(CORPUS) --out build/model --resume
+	$(VENV) -m models.builtin.export --weights build/model/model.safetensors
+	$(VENV) -m models.builtin.evaluate --corpus $(CORPUS)
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -15,6 +15,8 @@ from webui.catalog.entries import (
 )
 from webui.catalog.file_types import FILE_TYPES
 from webui.catalog.models import (
+    BUILTIN_ID,
+    FILE_TYPES,
     STANDIN_ID,
     Catalog,
     ModelSpec,
@@ -24,6 +26,7 @@ from webui.catalog.models import (
 
 __all__ = [
     "FILE_TYPES",
+    "BUILTIN_ID",
     "STANDIN_ID",
     "BadEntryError",
     "Catalog",
