@@ -68,7 +68,7 @@ def answer_prompt(
 
     def rendered(count: int) -> tuple[list[int], Callable[[], ReasoningParser]]:
         messages = wording.messages(
-            passages="".join(_passage(wording, item) for item in passages[:count]),
+            passages="".join(_passage(wording, item) for item in passages[:count]).rstrip(),
             conditions=_conditions(wording),
             question=" ".join(question.split()),
         )
