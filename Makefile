@@ -42,7 +42,9 @@ bench: dev
 CORPUS ?= corpus
 model: dev
 	$(VENV) -m models.builtin.train --corpus $(CORPUS) --out build/model --resume
-	$(VENV) -m models.builtin.export --weights build/model/model.safetensors
+	$(VENV) -m models.builtin.train --corpus $(CORPUS) --out build/talk --resume \
+	  --talk build/model/model.safetensors --length 512 --rows 4 --steps 260
+	$(VENV) -m models.builtin.export --weights build/talk/model.safetensors
 	$(VENV) -m models.builtin.evaluate --corpus $(CORPUS)
 
 clean:

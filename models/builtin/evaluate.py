@@ -20,12 +20,15 @@ from typing import Any
 
 from models.builtin.corpus import Corpus, CorpusError, load
 from models.builtin.export import DEFAULT_PATH
-from models.builtin.lessons import ABSTAIN, Messages, Teacher, topics
+from models.builtin.lessons import ABSTAIN, Messages, Teacher, ask_messages, topics
 from webui.catalog import Catalog
 from webui.config import Settings
+from webui.documents.pages import Span
 from webui.engine.pool import EnginePool
 from webui.errors import AppError
 from webui.strings import Language
+from webui.tasks.ask.quoting import best_quotes, quotes_grammar
+from webui.tasks.ask.result import NumberedPassage
 from webui.tasks.complete import Ask, Completions, Piece
 from webui.tasks.summarize.grammar import bullets_grammar
 from webui.tasks.summarize.settings import SummarySettings, limits_of
@@ -39,8 +42,11 @@ WANTED = {
     "bullets_contained": 0.9,
     "bullets_contained_unaided": 0.0,
     "answering_sentence_found": 0.7,
+    "answering_sentence_found_unaided": 0.0,
     "cited_rightly": 0.0,
+    "cited_rightly_unaided": 0.0,
     "abstains": 0.7,
+    "abstains_unaided": 0.0,
     "fitting_replies": 0.9,
     "endless": 0.01,  # at most
     "tokens_per_s": 60.0,
@@ -67,6 +73,7 @@ class Examiner:
         found = await self._bullets()
         found |= await self._bullets(unaided=True)
         found |= await self._answers()
+        found |= await self._answers(unaided=True)
         found |= await self._openings()
         alone = await self._ask([{"role": "user", "content": "何ができますか？"}])
         return found | {
@@ -99,22 +106,41 @@ class Examiner:
             f"bullets_contained{name}": sum(s >= CONTAINED for s in shares) / len(shares),
         }
 
-    async def _answers(self) -> dict[str, float]:
-        """Questions about three passages, one of which answers, or none."""
-        answered = [self._teacher.question(3, is_answered=True) for _ in range(self._num)]
-        others = [self._teacher.question(3, is_answered=False) for _ in range(self._num)]
-        answers = await asyncio.gather(*(self._ask(lesson[:-1]) for lesson in answered))
+    async def _answers(self, *, unaided: bool = False) -> dict[str, float]:
+        """Questions about three passages, one of which answers, or none.
+
+        As the app asks this model: it can only quote. `unaided`: it finds the sentence itself.
+        """
+        ask = self._ask_for_text if unaided else self._ask_for_quote
+        teach = self._teacher.passages_and_question
+        answered = [teach(3, True) for _ in range(self._num)]
+        others = [teach(3, False) for _ in range(self._num)]
+        answers = await asyncio.gather(*(ask(p, q.text) for p, q, _ in answered))
+        silent = await asyncio.gather(*(ask(p, q.text) for p, q, _ in others))
         found = cited = 0
-        for lesson, answer in zip(answered, answers, strict=True):
-            sentence, _, number = lesson[-1]["content"].rpartition("[")
-            found += containment(sentence, answer.text) >= CONTAINED
-            cited += answer.text.endswith(f"[{number}")
-        silent = await asyncio.gather(*(self._ask(lesson[:-1]) for lesson in others))
+        for (_, question, number), text in zip(answered, answers, strict=True):
+            found += containment(question.sentence, text) >= CONTAINED
+            cited += text.endswith(f"[{number}]")
+        name = "_unaided" if unaided else ""
         return {
-            "answering_sentence_found": found / self._num,
-            "cited_rightly": cited / self._num,
-            "abstains": sum(answer.text == ABSTAIN for answer in silent) / self._num,
+            f"answering_sentence_found{name}": found / self._num,
+            f"cited_rightly{name}": cited / self._num,
+            f"abstains{name}": sum(text == ABSTAIN for text in silent) / self._num,
         }
+
+    async def _ask_for_text(self, passages: Sequence[tuple[str, str]], question: str) -> str:
+        return (await self._ask(ask_messages(passages, question))).text
+
+    async def _ask_for_quote(self, passages: Sequence[tuple[str, str]], question: str) -> str:
+        numbered = [
+            NumberedPassage(number, "", title, "", 0, Span(1, 0, 1, len(text)), text, 1.0, 1.0)
+            for number, (title, text) in enumerate(passages, 1)
+        ]
+        quotes = best_quotes(question, numbered)
+        if not quotes:
+            return ABSTAIN  # the app asks no model then
+        messages = ask_messages(passages, question)
+        return (await self._ask(messages, quotes_grammar(quotes))).text
 
     async def _openings(self) -> dict[str, float]:
         asked = [(text, topic) for topic in topics() for text in topic.ask]
@@ -160,10 +186,12 @@ def containment(text: str, source: str) -> float:
     return sum(covered) / len(text) if text else 0.0
 
 
-async def examine(model: Path, corpus: Corpus, num: int) -> dict[str, float]:
+async def examine(model: Path, corpus: Corpus, num: int, threads: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(model, Path(folder) / "examined.gguf")
-        settings = Settings(models_dir=Path(folder), model="examined", n_ctx=4096 * PARALLEL)
+        settings = Settings(
+            models_dir=Path(folder), model="examined", n_ctx=4096 * PARALLEL, n_threads=threads
+        )
         pool = EnginePool(Catalog(Path(folder), Path(folder)), settings)
         try:
             return await Examiner(Completions(pool), corpus, num).figures()
@@ -176,10 +204,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--model", type=Path, default=DEFAULT_PATH)
     parser.add_argument("--num", type=int, default=100)
+    parser.add_argument("--threads", type=int, default=0, help="0 = one for each core")
     options = parser.parse_args(arguments)
     try:
         _, held_out = load(options.corpus)
-        figures = asyncio.run(examine(options.model, held_out, options.num))
+        figures = asyncio.run(examine(options.model, held_out, options.num, options.threads))
     except (CorpusError, OSError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 2

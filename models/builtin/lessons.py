@@ -236,7 +236,18 @@ class Teacher:
         return self.question(num_others + 1, is_answered=is_answered)
 
     def question(self, num_passages: int, *, is_answered: bool) -> Messages:
-        """At most `num_passages`, fewer where one holds the answer by chance."""
+        """See `passages_and_question`; with the answer that is wanted."""
+        passages, question, number = self.passages_and_question(num_passages, is_answered)
+        reply = f"{question.sentence}[{number}]" if number else ABSTAIN
+        return answered(ask_messages(passages, question.text), reply)
+
+    def passages_and_question(
+        self, num_passages: int, is_answered: bool
+    ) -> tuple[list[tuple[str, str]], Question, int]:
+        """(title, text) of each passage, the question, and which passage answers; 0 = none.
+
+        At most `num_passages`: fewer where one holds the answer by chance.
+        """
         while True:
             paragraph = self.random.choice(self.corpus.paragraphs)
             if not paragraph.questions:
@@ -248,8 +259,7 @@ class Teacher:
                 around = (paragraph.title, self._around(paragraph, question))
                 passages.insert(number - 1, around)
             if passages:
-                reply = f"{question.sentence}[{number}]" if number else ABSTAIN
-                return answered(ask_messages(self._with_names(passages), question.text), reply)
+                return self._with_names(passages), question, number
 
     def reading(self) -> Messages | None:
         """A text and a question about it in a person's own words, without numbers."""

@@ -1,6 +1,7 @@
 """Trains the built-in language model on lessons made from the corpus.
 
     python -m models.builtin.train --corpus DIR --out DIR [--minutes N | --steps N] [--resume]
+    python -m models.builtin.train --corpus DIR --out DIR --talk WEIGHTS --length 512 --steps 200
 
 Writes `model.safetensors` (half precision), `losses.csv` and a checkpoint to go on from; each
 appears under its name only when it is whole. Fixed seeds. Uses a GPU where there is one.
@@ -17,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
@@ -41,6 +42,15 @@ KINDS = (
     ("talk", 50),
     ("copying", 8),
 )
+TALK_KINDS = (  # a short second course, once reading is learned
+    ("talk", 80),
+    ("free_summary", 2),
+    ("summary", 2),
+    ("quotation", 1),
+    ("merging", 1),
+    ("reading", 2),
+)
+TALK_RATE = 0.1  # of the first course's rates
 FIRST_KINDS = (("copying", 30), ("keywords", 15), ("lookup", 15), ("quotation", 10), ("talk", 10))
 PROSE_SHARE = 0.05  # of the rows that begin with prose
 FIRST_PROSE_SHARE = 0.3
@@ -65,6 +75,7 @@ class Plan:
     workers: int
     seed: int
     resume: bool
+    talk: Path | None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -92,6 +103,9 @@ def parsed(arguments: Sequence[str] | None) -> Plan:
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 1))
     parser.add_argument("--seed", type=int, default=20)
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument(
+        "--talk", type=Path, help="weights to teach small talk to, as a second course"
+    )
     return Plan(**vars(parser.parse_args(arguments)))
 
 
@@ -101,15 +115,17 @@ def parsed(arguments: Sequence[str] | None) -> Plan:
 class Rows(IterableDataset[tuple[Tensor, Tensor]]):
     """Rows of token ids (length + 1) and their weights in the loss; a share of all by worker."""
 
-    def __init__(self, corpus: Corpus, length: int, seed: int, num_first: int) -> None:
-        self._corpus, self._length, self._seed = corpus, length, seed
-        self._num_first = num_first  # rows of the first part, over all workers
+    def __init__(self, corpus: Corpus, plan: Plan, step: int) -> None:
+        self._corpus, self._plan, self._step = corpus, plan, step
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        info = get_worker_info()
+        plan, info = self._plan, get_worker_info()
         index, num_workers = (info.id, info.num_workers) if info else (0, 1)
-        writer = RowWriter(self._corpus, self._length, self._seed * 1000 + index)
-        for _ in range(self._num_first // num_workers):
+        writer = RowWriter(self._corpus, plan.length, (plan.seed + self._step) * 1000 + index)
+        while plan.talk:
+            yield writer.row(TALK_KINDS, 0.0, num_tries=12)
+        num_first = max(0, round(FIRST_STEPS * plan.steps) - self._step) * plan.rows
+        for _ in range(num_first // num_workers):
             yield writer.row(FIRST_KINDS, FIRST_PROSE_SHARE)
         while True:
             yield writer.row(KINDS, PROSE_SHARE)
@@ -126,16 +142,21 @@ class RowWriter:
         self._size = length + 1
         self._lessons: dict[Any, Iterator[Messages]] = {}
 
-    def row(self, kinds: Sequence[tuple[str, float]], prose_share: float) -> tuple[Tensor, Tensor]:
-        """Whole lessons, and prose where the next one has no room."""
+    def row(
+        self, kinds: Sequence[tuple[str, float]], prose_share: float, num_tries: int = 1
+    ) -> tuple[Tensor, Tensor]:
+        """Whole lessons, and prose where the next one has no room, nor the `num_tries` after it."""
         ids: list[int] = []
         weights: list[float] = []
         lessons = self._lessons.setdefault(tuple(kinds), self._teacher.lessons(kinds))
         wants_prose = self._random.random() < prose_share
         while len(ids) < self._size:
-            more, its = self._prose() if wants_prose else self.encoded(next(lessons))
-            if not wants_prose and len(ids) + len(more) > self._size:
-                more, its = self._prose()
+            more, its = self._prose()
+            for _ in range(0 if wants_prose else num_tries):
+                lesson = self.encoded(next(lessons))
+                if len(ids) + len(lesson[0]) <= self._size:
+                    more, its = lesson
+                    break
             ids += more
             weights += its
         kept = slice(0, self._size)
@@ -181,7 +202,9 @@ def train(plan: Plan, learn_from: Corpus, examine_with: Corpus) -> None:
     model = Model(Shape()).to(device)
     optimizers = (_matrices(model), _others(model, device))
     state = _resumed(plan, model, optimizers) if plan.resume else {"step": 0}
-    rows = Rows(learn_from, plan.length, plan.seed + state["step"], _num_first(plan, state["step"]))
+    if plan.talk:
+        model.load_state_dict(_half_to_full(load_file(plan.talk)))
+    rows = Rows(learn_from, plan, state["step"])
     loader = DataLoader(
         rows,
         batch_size=plan.rows,
@@ -205,7 +228,7 @@ def train(plan: Plan, learn_from: Corpus, examine_with: Corpus) -> None:
                 table.writerow([step, *(f"{value:.4f}" for value in losses.values())])
             if is_last:
                 break
-            rate = _rate(step, progress)
+            rate = _rate(plan, step, progress)
             ids, weights = (part.to(device, non_blocking=True) for part in batch)
             loss = learn(model, ids, weights)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -251,13 +274,10 @@ def _progress(plan: Plan, step: int, elapsed_s: float) -> float:
     return max(step / plan.steps, by_time)
 
 
-def _rate(step: int, progress: float) -> float:
+def _rate(plan: Plan, step: int, progress: float) -> float:
+    warm_up = min(WARM_UP_STEPS, plan.steps / 10)
     falling = 1.0 if progress < HOLD else (1 - progress) / (1 - HOLD)
-    return min(1.0, (step + 1) / WARM_UP_STEPS) * falling
-
-
-def _num_first(plan: Plan, step: int) -> int:
-    return max(0, round(FIRST_STEPS * plan.steps) - step) * plan.rows
+    return min(1.0, (step + 1) / warm_up) * falling * (TALK_RATE if plan.talk else 1.0)
 
 
 def _matrices(model: Model) -> Muon:
@@ -322,12 +342,13 @@ def _resumed(plan: Plan, model: Model, optimizers: Sequence[Any]) -> dict[str, A
     return state
 
 
-def _save_model(path: Path, model: Model) -> None:
-    from safetensors.numpy import save_file
+def _half_to_full(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: weight.float() for name, weight in weights.items()}
 
-    weights = {name: weight.detach().cpu().numpy() for name, weight in model.named_parameters()}
+
+def _save_model(path: Path, model: Model) -> None:
     part = path.with_suffix(".part")
-    save_file({name: value.astype(np.float16) for name, value in weights.items()}, part)
+    save_file({name: w.detach().cpu().half() for name, w in model.named_parameters()}, part)
     part.replace(path)
 
 

@@ -21,6 +21,7 @@ from webui.tasks.ask import followups
 from webui.tasks.ask.citing import MAX_CITATIONS, Window, cited, says_nothing
 from webui.tasks.ask.inquiry import AnswerUpdate, Asking, AskState, Inquiry
 from webui.tasks.ask.prompting import AnswerPrompt, answer_prompt
+from webui.tasks.ask.quoting import best_quotes
 from webui.tasks.ask.result import Abstention, Answer, Citation
 from webui.tasks.ask.searching import Searcher, in_order_of
 from webui.tasks.formats import Formats
@@ -97,6 +98,12 @@ class Asker:
             answer_language(asking.question, asking.language),
             asking.wishes,
         )
+        if spec.is_builtin:  # too small to find an answer: it quotes
+            quotes = best_quotes(inquiry.searched.question, prompt.passages)
+            if not quotes:
+                yield inquiry.abstain(Abstention.NOTHING_RELEVANT)
+                return
+            prompt = prompt.quoting(quotes)
         inquiry.begin(prompt, spec.id)
         async with aclosing(self._writing(inquiry, engine, prompt)) as updates:
             async for update in updates:

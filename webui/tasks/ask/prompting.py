@@ -14,6 +14,7 @@ from webui.engine.request import SamplingParams
 from webui.engine.tokenizer import Tokenizer
 from webui.prompts import Choice, ReasoningParser
 from webui.strings import Language
+from webui.tasks.ask.quoting import Quote, quotes_grammar
 from webui.tasks.ask.result import NumberedPassage
 from webui.tasks.formats import known_variables
 from webui.tasks.sampling import sampling_of
@@ -46,6 +47,11 @@ class AnswerPrompt:
     parser: ReasoningParser
     passages: tuple[NumberedPassage, ...]  # those that fitted
     nothing: str  # what the model is told to say when they do not answer
+
+    def quoting(self, quotes: Sequence[Quote]) -> "AnswerPrompt":
+        """The same, where the answer can only be one of the quotes."""
+        sampling = replace(self.sampling, grammar=quotes_grammar(quotes))
+        return replace(self, sampling=sampling)
 
 
 def answer_prompt(

@@ -1,0 +1,60 @@
+"""Answers in the passages' own words: which sentences answer a question, and the grammar of them.
+
+For models too small to write an answer, or to look one up: the sentence that shares most of the
+question's words is quoted. Measured on questions of held-out articles with three passages each:
+the answering sentence in 4 of 5, silence on 4 of 5 questions without an answer. Knows no models.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from webui.documents.splitter import sentence_ranges
+from webui.tasks.ask.result import NumberedPassage
+from webui.tasks.text_features import features
+
+MIN_SHARE = 0.17  # of the question's words, rare ones counting more
+MAX_CHARS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    number: int  # of the passage
+    sentence: str
+    share: float  # 0..1: how much of the question it has
+
+
+def best_quotes(question: str, passages: Sequence[NumberedPassage], limit: int = 1) -> list[Quote]:
+    """The sentences that have most of the question, best first; none where none has enough."""
+    sentences = [
+        (passage.number, passage.text[start:end])
+        for passage in passages
+        for start, end in sentence_ranges(passage.text)
+        if end - start <= MAX_CHARS
+    ]
+    bags = [features(sentence) for _, sentence in sentences]
+    counts = Counter(word for bag in bags for word in bag)
+    asked = features(question)
+    weight = {word: math.log(1 + len(bags) / (0.5 + counts[word])) for word in asked}
+    total = sum(weight.values()) or 1.0
+    quotes = [
+        Quote(number, sentence, sum(weight[word] for word in asked & bag) / total)
+        for (number, sentence), bag in zip(sentences, bags, strict=True)
+    ]
+    enough = [quote for quote in quotes if quote.share >= MIN_SHARE]
+    return sorted(enough, key=lambda quote: -quote.share)[:limit]
+
+
+def quotes_grammar(quotes: Sequence[Quote]) -> str:
+    """One of the quotes with its number, as an answer that cites is written."""
+    options = (f"{_one_line(quote.sentence)}[{quote.number}]" for quote in quotes)
+    return "root ::= " + " | ".join(map(_literal, options))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _literal(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
