@@ -21,17 +21,17 @@ MAX_CHARS = 400
 @dataclass(frozen=True, slots=True)
 class Quote:
     number: int  # of the passage
-    sentence: str
+    sentence: str  # in one line
     share: float  # 0..1: how much of the question it has
 
 
 def best_quotes(question: str, passages: Sequence[NumberedPassage], limit: int = 1) -> list[Quote]:
     """The sentences that have most of the question, best first; none where none has enough."""
     sentences = [
-        (passage.number, passage.text[start:end])
+        (passage.number, line)
         for passage in passages
         for start, end in sentence_ranges(passage.text)
-        if end - start <= MAX_CHARS
+        if (line := _one_line(passage.text[start:end])).isprintable() and len(line) <= MAX_CHARS
     ]
     bags = [features(sentence) for _, sentence in sentences]
     counts = Counter(word for bag in bags for word in bag)
@@ -48,7 +48,7 @@ def best_quotes(question: str, passages: Sequence[NumberedPassage], limit: int =
 
 def quotes_grammar(quotes: Sequence[Quote]) -> str:
     """One of the quotes with its number, as an answer that cites is written."""
-    options = (f"{_one_line(quote.sentence)}[{quote.number}]" for quote in quotes)
+    options = (f"{quote.sentence}[{quote.number}]" for quote in quotes)
     return "root ::= " + " | ".join(map(_literal, options))
 
 
