@@ -1,5 +1,6 @@
 """The built-in language model: what it learns from, how it is exported, and that it answers."""
 
+import json
 import random
 import re
 import shutil
@@ -186,6 +187,16 @@ def test_the_built_in_model_greets_and_says_what_it_is(tmp_path: Path) -> None:
     for question, wanted in (("こんにちは", "こんにちは"), ("あなたは誰ですか？", "小")):
         done = subprocess.run([*command, question], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0 and wanted in done.stdout, done.stderr
+
+
+def test_summaries_quote_with_the_built_in_model_unless_told_otherwise(tmp_path: Path) -> None:
+    command = [sys.executable, "app.py", "summarize", "-", "--bullets", "2", "--format", "json"]
+    command += ["--model", BUILTIN_ID, "--yes", "--data-dir", str(tmp_path)]
+    text = "".join(SENTENCES)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, input=text)
+    assert done.returncode == 0, done.stderr
+    bullets = [bullet["text"] for bullet in json.loads(done.stdout)["bullets"]]
+    assert len(bullets) == 2 and all(bullet in SENTENCES for bullet in bullets)
 
 
 def test_containment_counts_what_was_taken_from_the_source() -> None:

@@ -97,12 +97,18 @@ def literal(*texts: str) -> str:
 
 
 @contextmanager
-def world(shelf: Shelf, *, rewriting_from: int = 10**12, **settings: Any) -> Iterator[World]:
-    """Needs the stand-in model to be there."""
+def world(
+    shelf: Shelf,
+    *,
+    rewriting_from: int = 10**12,
+    builtin_dir: Path = BUILTIN_DIR,
+    **settings: Any,
+) -> Iterator[World]:
+    """Needs the stand-in model to be there, or what else `builtin_dir` has."""
     models_dir = shelf.folder / "models"
     models_dir.mkdir(exist_ok=True)
     chosen = replace(Settings(n_ctx=2048, n_slots=4), models_dir=models_dir, **settings)
-    pool = EnginePool(Catalog(models_dir, BUILTIN_DIR), chosen)
+    pool = EnginePool(Catalog(models_dir, builtin_dir), chosen)
     storage = shelf.storage
     asker = Asker(shelf.library, storage.documents, pool, rewriting_from=rewriting_from)
     with asyncio.Runner() as runner:

@@ -1,12 +1,17 @@
 """Quotes: which sentence answers, when none does, and that a grammar can only say the quote."""
 
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.conftest import ROOT
+from tests.tasks.ask_world import LEAVE, rules_pdf, shelf, world
 from webui.documents.pages import Span
 from webui.engine.grammar import Grammar, Matcher
+from webui.tasks.ask.prompting import Wishes
 from webui.tasks.ask.quoting import MAX_CHARS, best_quotes, quotes_grammar
-from webui.tasks.ask.result import NumberedPassage
+from webui.tasks.ask.result import Abstention, NumberedPassage
 
 
 def passage(number: int, text: str) -> NumberedPassage:
@@ -46,3 +51,18 @@ def test_the_grammar_says_exactly_the_quotes(text: str) -> None:
         assert matcher.allows(said.encode())
         matcher.accept(said.encode())
         assert matcher.must_end
+
+
+def test_the_built_in_model_quotes_from_a_document_or_says_that_it_is_not_there(
+    tmp_path: Path,
+) -> None:
+    with (
+        shelf(tmp_path) as documents,
+        world(documents, builtin_dir=ROOT / "models" / "builtin") as desk,
+    ):
+        documents.add("規程.pdf", rules_pdf())
+        answer = desk.ask("年次有給休暇は何日もらえますか", wishes=Wishes())
+        assert answer.text == f"{LEAVE}[1]" and answer.abstention is Abstention.NONE
+        assert [(c.file, c.page, c.quote) for c in answer.citations] == [("規程.pdf", 2, LEAVE)]
+        nothing = desk.ask("社員食堂の営業時間は何時からですか", wishes=Wishes())
+        assert nothing.abstention is Abstention.NOTHING_RELEVANT
