@@ -21,7 +21,7 @@ from models.builtin import vocabulary
 from models.builtin.model import EPSILON, Shape
 
 DEFAULT_PATH = Path(__file__).with_name("kajogaki.gguf")
-NAME = "Kajogaki built-in"
+NAME = "同梱の小型モデル（動作確認用）"
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
     "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"

@@ -51,6 +51,9 @@ TALK_KINDS = (  # a short second course, once reading is learned
     ("reading", 2),
 )
 TALK_RATE = 0.1  # of the first course's rates
+TALK_SHARE = (
+    0.5  # of the second course's weights in the end; all of them forget how to count bullets
+)
 FIRST_KINDS = (("copying", 30), ("keywords", 15), ("lookup", 15), ("quotation", 10), ("talk", 10))
 PROSE_SHARE = 0.05  # of the rows that begin with prose
 FIRST_PROSE_SHARE = 0.3
@@ -242,6 +245,8 @@ def train(plan: Plan, learn_from: Corpus, examine_with: Corpus) -> None:
                 saved = time.monotonic()
     num_tokens = step * plan.rows * plan.length
     print(f"{step} steps, {num_tokens / 1e6:.0f} M tokens, {time.monotonic() - started:.0f} s")
+    if plan.talk:
+        _mix(model, load_file(plan.talk))
     _save_model(plan.out / "model.safetensors", model)
 
 
@@ -340,6 +345,13 @@ def _resumed(plan: Plan, model: Model, optimizers: Sequence[Any]) -> dict[str, A
     for optimizer, values in zip(optimizers, state["optimizers"], strict=True):
         optimizer.load_state_dict(values)
     return state
+
+
+@torch.no_grad()
+def _mix(model: Model, before: dict[str, Tensor]) -> None:
+    """The mean of two models (Wortsman et al. 2022) keeps more of what both can do than either."""
+    for name, weight in model.named_parameters():
+        weight.lerp_(before[name].to(weight.device, weight.dtype), 1 - TALK_SHARE)
 
 
 def _half_to_full(weights: dict[str, Tensor]) -> dict[str, Tensor]:
