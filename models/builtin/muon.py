@@ -58,4 +58,5 @@ def orthogonal(matrices: Tensor) -> Tensor:
     for _ in range(NUM_ITERATIONS):
         square = x @ x.mT
         x = a * x + (b * square + c * square @ square) @ x
-    return x.mT if is_tall else x
+    result: Tensor = x.mT if is_tall else x
+    return result
