@@ -16,7 +16,6 @@ from webui.catalog.entries import (
 from webui.catalog.file_types import FILE_TYPES
 from webui.catalog.models import (
     BUILTIN_ID,
-    FILE_TYPES,
     STANDIN_ID,
     Catalog,
     ModelSpec,

@@ -1,8 +1,8 @@
 """Answers in the passages' own words: which sentences answer a question, and the grammar of them.
 
 For models too small to write an answer, or to look one up: the sentence that shares most of the
-question's words is quoted. Measured on questions of held-out articles with three passages each:
-the answering sentence in 4 of 5, silence on 4 of 5 questions without an answer. Knows no models.
+question's words is quoted. With three passages each, 600 questions of held-out articles: .75 get
+the answering sentence, .82 of those without an answer get silence (docs/log.md). Knows no models.
 """
 
 import math
@@ -14,7 +14,7 @@ from webui.documents.splitter import sentence_ranges
 from webui.tasks.ask.result import NumberedPassage
 from webui.tasks.text_features import features
 
-MIN_SHARE = 0.17  # of the question's words, rare ones counting more
+MIN_SHARE = 0.18  # of the question's words, rare ones counting more
 MAX_CHARS = 400
 
 
