@@ -82,7 +82,13 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("name", BOMBS)
+SLOWEST = ("packed three times", "1,000 pages of 70 MB")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.thorough if name in SLOWEST else ()) for name in BOMBS],
+)
 def test_a_bomb_is_refused_or_bounded(name: str, reader: DocumentReader, tmp_path: Path) -> None:
     path = write(tmp_path / "bomb.pdf", BOMBS[name]())
     peak, stop = [0], threading.Event()
