@@ -5,7 +5,7 @@ VENV := .venv/bin/python
 # A file stays in one process, and with it its servers and workers.
 PYTEST := $(VENV) -m pytest -n 2 --dist loadfile
 
-.PHONY: run install dev test thorough lint check format bench model clean
+.PHONY: run install dev test thorough lint check format bench model embedder clean
 
 run: install
 	$(VENV) app.py serve $(ARGS)
@@ -46,6 +46,12 @@ model: dev
 	  --talk build/model/model.safetensors --length 512 --rows 4 --steps 260
 	$(VENV) -m models.builtin.export --weights build/talk/model.safetensors
 	$(VENV) -m models.builtin.evaluate --corpus $(CORPUS)
+
+# The built-in embedder, from CORPUS (jaquad-train.jsonl.xz, ja-docs.jsonl.xz) and EDICT.
+EDICT ?= /usr/share/edict/edict
+embedder: dev
+	nice -n 10 $(VENV) models/builtin-embedder/train.py --corpus "$(CORPUS)" --edict "$(EDICT)"
+	nice -n 10 $(VENV) models/builtin-embedder/evaluate.py --corpus "$(CORPUS)" --edict "$(EDICT)" --choose
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -28,11 +28,12 @@ from webui.credentials import Credentials, login_needed
 from webui.documents.embedders import choose_embedder
 from webui.documents.embedding import Embedding
 from webui.documents.library import Library
-from webui.documents.stores import faiss_stores
+from webui.documents.retriever import MakeStore
+from webui.documents.stores import faiss_stores, milvus_stores
 from webui.engine.options import OptionsMemory
 from webui.engine.pool import EnginePool
 from webui.errors import AppError
-from webui.storage import Storage
+from webui.storage import Storage, Vectors
 from webui.strings import Language, text
 from webui.tasks.ask.asker import Asker
 from webui.tasks.chat import Chat
@@ -114,8 +115,14 @@ def _library(settings: Settings, storage: Storage, catalog: Catalog) -> Library:
         documents,
         settings.data_dir / "documents",
         Embedding(documents, choice) if choice else None,
-        faiss_stores(documents.vectors, settings.data_dir / "vectors"),
+        _stores(settings, documents.vectors),
     )
+
+
+def _stores(settings: Settings, vectors: Vectors) -> MakeStore:
+    if settings.milvus:
+        return milvus_stores(vectors, settings.milvus)
+    return faiss_stores(vectors, settings.data_dir / "vectors")
 
 
 def _announce(url: str, settings: Settings) -> None:

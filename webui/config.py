@@ -100,6 +100,11 @@ class Settings:
         "見つかった箇所を並べ替えるモデル（名前かフォルダー。空は入っているもの、off は使わない）",
         "model that reranks what was found (id or folder; empty = what is here, off = none)",
     )
+    milvus: str = _setting(
+        "",
+        "ベクトルを置く Milvus（URL か milvus-lite のファイル。空はこのアプリの中の FAISS）",
+        "Milvus for the vectors (URL or milvus-lite file; empty = FAISS inside the app)",
+    )
     tokens_per_minute: int = _setting(
         0,
         "API で一人が 1 分に使えるトークン数（0 は無制限）",

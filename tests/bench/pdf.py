@@ -14,6 +14,7 @@ import statistics
 import time
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 from rapidfuzz.distance import Levenshtein
 
@@ -46,22 +47,31 @@ def main(directory: Path) -> dict[str, object]:
     return {
         "files": len(tight),
         "failed": failed,
-        "mean_cer": round(statistics.mean(tight), 4),
-        "mean_cer_with_spaces": round(statistics.mean(spaced), 4),
+        "mean_cer": round(statistics.mean(tight), 4) if tight else None,
+        "mean_cer_with_spaces": round(statistics.mean(spaced), 4) if spaced else None,
         "worst_cer": round(worst[1], 4),
         "worst_file": worst[0],
-        "pages_per_s": round(num_pages / seconds, 1),
+        "pages_per_s": round(num_pages / seconds, 1) if seconds else None,
     }
 
 
 def truth_of(path: Path) -> str | None:
-    variant = path.stem.rpartition("_")[2]
-    for name in (f"{path.stem}.truth.json", f"{variant}.truth.json"):
-        file = path.with_name(name)
+    """Of the file itself, or of the longest end of its name that has one."""
+    parts = path.stem.split("_")
+    for first in range(len(parts)):
+        file = path.with_name("_".join(parts[first:]) + ".truth.json")
         if file.exists():
-            paragraphs = json.loads(file.read_text(encoding="utf-8"))
-            return paragraphs if isinstance(paragraphs, str) else "\n".join(paragraphs)
+            return "\n".join(strings_of(json.loads(file.read_text(encoding="utf-8"))))
     return None
+
+
+def strings_of(value: Any) -> list[str]:
+    """Every text in it, in order: paragraphs, or pages of paragraphs, or objects with them."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [text for part in value for text in strings_of(part)] if isinstance(value, list) else []
 
 
 def cer(text: str, truth: str, *, spaces: bool) -> float:

@@ -1,11 +1,12 @@
 """How well passages are found: MRR and recall on any SQuAD-format file, and speed with many chunks.
 
-    python -m tests.bench.retrieval --squad FILE [--embedder FOLDER] [--chunks N]
+    python -m tests.bench.retrieval --squad FILE [--embedder FOLDER | --no-embedder] [--chunks N]
 
 Paragraphs: each distinct paragraph is one chunk under its article's title; a question counts 1/rank
-of its own paragraph. Articles: the paragraphs of one title are one text, cut by our splitter; does
-the answer stand inside the first 2,000 characters of what is found? --chunks N fills the index up
-with shuffled sentences first and measures searches. One JSON line last.
+of its own paragraph; with keywords alone, and mixed with the embedder (the built-in one unless
+another is named). Articles: the paragraphs of one title are one text, cut by our splitter; does the
+answer stand inside the first 2,000 characters of what is found? Speed: searches among N chunks
+(100,000; 0: none) of the file's sentences, shuffled, and among as many vectors. One JSON line last.
 """
 
 import argparse
@@ -19,14 +20,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from webui.documents.embedding import EmbedderChoice, Embedding
+import numpy
+
+from webui.documents.embedders import weight_of
+from webui.documents.embedding import EmbedderChoice, Embedding, Weight
 from webui.documents.pages import Page
 from webui.documents.retriever import Retriever
 from webui.documents.splitter import Source, chunks, sentence_ranges, split
-from webui.storage import ChunkRow, Documents, Storage
+from webui.documents.vectors import FaissStore
+from webui.storage import ChunkRow, Documents, Storage, VectorRow
 
 OWNER = "bench"
 CONTEXT_CHARS = 2000
+BUILTIN = Path(__file__).parents[2] / "models" / "builtin-embedder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,30 +52,36 @@ class Article:
 
 
 def read_squad(path: Path) -> tuple[list[Article], list[Question]]:
-    data = json.loads(path.read_text(encoding="utf-8"))["data"]
+    data = json.loads(path.read_text(encoding="utf-8"))
     articles: list[Article] = []
     questions: list[Question] = []
-    for number, entry in enumerate(data):
-        title, text = str(entry.get("title", "")), ""
+    for number, entry in enumerate(data if isinstance(data, list) else data["data"]):
+        title, text = str(entry.get("title") or ""), ""
         paragraphs: list[str] = []
         for paragraph in entry["paragraphs"]:
-            context = paragraph["context"]
+            context = str(paragraph["context"])
             head, mark, body = context.partition(" [SEP] ")  # JSQuAD's way to say the title
             if not mark:
                 head, body = title, context
             title = head or title
-            offset = len(text) - (len(context) - len(body))
-            for qa in paragraph["qas"]:
-                answers = qa["answers"] or [{"answer_start": -1, "text": ""}]
-                in_title = int(answers[0]["answer_start"]) < len(context) - len(body)
-                start = -1 if in_title else int(answers[0]["answer_start"]) + offset
-                end = start + len(answers[0]["text"])
-                questions.append(Question(qa["question"], number, body, start, end))
+            num_before = len(context) - len(body)
+            for qa in paragraph.get("qas", ()):
+                start, end = answer_range(qa, num_before, len(text))
+                questions.append(Question(str(qa["question"]), number, body, start, end))
             if body not in paragraphs:
                 paragraphs.append(body)
             text += body + "\n"
         articles.append(Article(title, paragraphs, text))
     return articles, questions
+
+
+def answer_range(qa: dict[str, Any], num_before: int, offset: int) -> tuple[int, int]:
+    """Where the first answer stands in the article's text; (-1, -1): nowhere in it."""
+    for answer in qa.get("answers") or ():
+        start = int(answer.get("answer_start", -1)) - num_before
+        if start >= 0 and answer.get("text"):
+            return start + offset, start + offset + len(answer["text"])
+    return -1, -1
 
 
 def add(documents: Documents, where: str, name: str, rows: list[ChunkRow]) -> str:
@@ -114,7 +126,7 @@ def answers_in_context(
                 and question.answer_end <= passage.span.char_to
             )
         hits.append(hit)
-    return {f"answer_in_{CONTEXT_CHARS}": round(statistics.mean(hits), 4)}
+    return {f"answer_in_{CONTEXT_CHARS}": round(statistics.mean(hits), 4)} if hits else {}
 
 
 def embed_all(embedding: Embedding) -> float:
@@ -184,11 +196,30 @@ def bench_speed(
         storage.close()
     return {
         "num_chunks": num_chunks,
+        "vectors_p50_ms": round(vectors_p50_s(num_chunks) * 1000, 1),
         "build_s": round(build_s, 1),
         "search_p50_ms": round(statistics.median(times) * 1000, 1),
         "search_p95_ms": round(sorted(times)[int(0.95 * len(times))] * 1000, 1),
         "add_100_chunks_ms": round(add_s * 1000, 1),
     }
+
+
+def vectors_p50_s(count: int) -> float:
+    """A search among as many random vectors of 256 dimensions."""
+    chance = numpy.random.default_rng(1)
+    store = FaissStore(256)
+    for first in range(1, count + 1, 10_000):
+        points = chance.standard_normal((min(10_000, count + 1 - first), 256))
+        points /= numpy.linalg.norm(points, axis=1, keepdims=True)
+        rows = points.astype("<f2")
+        store.add([VectorRow(n, "d", row.tobytes()) for n, row in enumerate(rows, start=first)])
+    times = []
+    for _ in range(50):
+        query = chance.standard_normal(256).astype("<f2").tobytes()
+        start = time.perf_counter()
+        store.search(query, 100)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
 
 
 def shuffled(articles: list[Article], num_chunks: int) -> Iterator[list[ChunkRow]]:
@@ -203,12 +234,17 @@ def shuffled(articles: list[Article], num_chunks: int) -> Iterator[list[ChunkRow
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--squad", type=Path, required=True)
-    parser.add_argument("--embedder", type=Path)
-    parser.add_argument("--chunks", type=int, default=0)
+    parser.add_argument("--embedder", type=Path, default=BUILTIN)
+    parser.add_argument("--no-embedder", action="store_true")
+    parser.add_argument("--chunks", type=int, default=100_000)
     options = parser.parse_args()
     random.seed(1)
     articles, questions = read_squad(options.squad)
-    choice = EmbedderChoice(options.embedder, "bench") if options.embedder else None
+    choice = None
+    if not options.no_embedder:
+        is_builtin = options.embedder == BUILTIN
+        weight = weight_of(BUILTIN) if is_builtin else Weight()
+        choice = EmbedderChoice(options.embedder, "bench", weight, is_builtin)
     figures: dict[str, Any] = {"questions": len(questions)}
     figures |= bench_paragraphs(articles, questions, choice)
     print(json.dumps(figures), flush=True)

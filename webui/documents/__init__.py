@@ -14,7 +14,13 @@ messages.py       what crosses the pipe to the worker processes
 worker.py         the worker process: reads files, or embeds; limits itself
 process.py        the worker as the web process sees it: spawned, watched, killed, restarted
 embedder.py       sentence-transformers' only door, in its own worker process
-vectors.py        FAISS's only door
+model_folder.py   a model's folder judged without loading it; fingerprint
+embedders.py      which embedding model and reranker are used
+embedding.py      what the model has embedded, and the job that embeds the rest
+vectors.py        the vector store's four verbs; FAISS's only door
+milvus_store.py   Milvus's only door
+stores.py         which store is opened
 retriever.py      a question → passages: keywords and vectors mixed
+trust.py          a collection tested with its own sentences
 library.py        Library: files in, progress, the job, pages and searches out
 """

@@ -6,6 +6,7 @@ Knows nothing about what is searched.
 import hashlib
 from pathlib import Path
 
+from webui.documents.errors import DocumentError
 from webui.documents.retriever import MakeStore
 from webui.documents.vectors import FaissStore, VectorStore
 from webui.storage import Vectors
@@ -21,6 +22,25 @@ def faiss_stores(vectors: Vectors, folder: Path) -> MakeStore:
             lambda count, highest: vectors.count_until(fingerprint, owner, highest) == count,
             lambda highest: vectors.chunks_until(fingerprint, owner, highest),
         )
+        return store
+
+    return make
+
+
+def milvus_stores(vectors: Vectors, uri: str) -> MakeStore:
+    """On a server or cluster by URL, or in a milvus-lite file. Raises DocumentError in `make`.
+
+    What Milvus has is compared with the database once; another count is another truth.
+    """
+
+    def make(owner: str, fingerprint: str, num_dimensions: int) -> VectorStore:
+        try:
+            from webui.documents.milvus_store import MilvusStore  # an extra
+        except ImportError as error:
+            raise DocumentError("documents.no_milvus") from error
+        store = MilvusStore(uri, owner, fingerprint, num_dimensions)
+        if store.count() != vectors.count_until(fingerprint, owner, store.highest):
+            store.clear()
         return store
 
     return make
