@@ -52,7 +52,7 @@ from webui.wire import read_frame, write_frame
 log = logging.getLogger(__name__)
 
 _POLL_S = 0.1
-_START_LIMIT_S = 60.0
+_START_LIMIT_S = 180.0  # torch takes ten seconds, far more on a busy machine
 _MAX_RSS_BYTES = 500_000_000
 
 # A file may use this much processor time, and more only for what it delivers: the slowest honest
