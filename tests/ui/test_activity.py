@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from tests.api.servers import Server, serving
 from tests.api.test_login import PASSWORD, app
-from tests.site import ENDLESS, Site
+from tests.site import ENDLESS, Site, standing_still
 from tests.ui.actions import send
+from tests.ui.conftest import OpenPage
 
 pytestmark = [pytest.mark.browser, pytest.mark.thorough]
 
@@ -25,18 +26,18 @@ def guarded(standin: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield server
 
 
-def test_the_chip_tells_what_the_model_does_and_lists_all(page: Page, site: Site) -> None:
-    chip = page.locator("#header .activity")
-    expect(chip).to_contain_text("読み込み済み 1")
-    page.goto(f"{site.url}/?chat={site.conversation(**ENDLESS)}")
+def test_the_chip_tells_what_the_model_does_and_lists_all(open_page: OpenPage, site: Site) -> None:
+    page = open_page(f"/?chat={site.conversation(**ENDLESS)}")
+    chip, shown = page.locator("#header .activity"), page.locator(".activity-list")
     send(page, "長く書いて")
-    expect(chip).to_contain_text("計算中")
-    chip.click()
-    shown = page.locator(".activity-list")
-    expect(shown).to_contain_text("件に回答中")
-    page.keyboard.press("Escape")
-    expect(shown).to_be_hidden()
-    page.get_by_role("button", name="停止").click()
+    expect(page.locator(".live .answer .block").first).to_be_visible()
+    with standing_still(site.process):
+        expect(chip).to_contain_text("計算中")
+        chip.click()
+        expect(shown).to_contain_text("1 件に回答中")
+        page.keyboard.press("Escape")
+        expect(shown).to_be_hidden()
+        page.get_by_role("button", name="停止").click()
     expect(chip).to_contain_text("読み込み済み 1")
 
 

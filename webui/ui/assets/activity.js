@@ -3,7 +3,7 @@
 // Asks the server (api/files.py) often while something moves, seldom otherwise, not at all in a
 // hidden tab. Also knows who has logged in.
 
-import { h, state, t } from "./core.js";
+import { h, on, state, t } from "./core.js";
 
 document.head.append(h("link", { rel: "stylesheet", href: new URL("activity.css", import.meta.url).href }));
 
@@ -26,6 +26,10 @@ export function activity() {
     ask();
   });
   document.addEventListener("visibilitychange", () => { if (!document.hidden) ask(); });
+  let numLives = 0;
+  on("live", () => { // an answer of this tab has begun or ended
+    if (state.lives.size !== numLives) { numLives = state.lives.size; ask(); }
+  });
   ask();
   return [chip, list];
 }
