@@ -256,6 +256,28 @@ def test_a_password_opens_the_pictures_after_a_restart(
         again.close()
 
 
+def test_a_full_disk_is_told_and_reading_goes_on_when_there_is_room(
+    library: Library, storage: Storage, tmp_path: Path
+) -> None:
+    where = collection(storage)
+    writer = storage._database._writer
+    (num_pages,) = writer.execute("PRAGMA page_count").fetchone()
+    writer.execute(f"PRAGMA max_page_count = {num_pages + 3}")
+    text = "".join(f"{number}番目の規程の文章である。" for number in range(3000))
+    document, _ = library.add(ME, where, "a.txt", text_file(tmp_path, "a.txt", text))
+    deadline = time.monotonic() + 30
+    while library.trouble is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert library.trouble and library.trouble.key == "storage.disk_full"
+    assert storage.documents.document(ME, document.id).num_chunks == 0
+    writer.execute("PRAGMA max_page_count = 1073741823")
+    library.retry(ME, document.id)
+    assert library.wait(30)
+    assert storage.documents.document(ME, document.id).status is DocumentStatus.READY
+    assert library.trouble is None
+    check_consistent(tmp_path / "data" / "kajogaki.db")
+
+
 def test_page_ranges() -> None:
     assert page_ranges([3]) == "3"
     assert page_ranges([1, 3, 4, 5]) == "1, 3–5"
