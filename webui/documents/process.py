@@ -54,6 +54,8 @@ log = logging.getLogger(__name__)
 _POLL_S = 0.1
 _START_LIMIT_S = 180.0  # torch takes ten seconds, far more on a busy machine
 _MAX_RSS_BYTES = 500_000_000
+_NEAR_LIMIT = 0.7  # the process limits its own private memory lower than that
+_NO_MEMORY = "documents.too_much_memory"
 
 # A file may use this much processor time, and more only for what it delivers: the slowest honest
 # documents give 10,000 characters a second, empty pages take 2 ms.
@@ -193,7 +195,7 @@ class WorkerProcess:
         while True:
             message = child.receive(_POLL_S)
             if message is _Child.END:
-                raise WorkerDiedError(_DIED[self._role])
+                raise WorkerDiedError(_NO_MEMORY if watch.is_memory_short else _DIED[self._role])
             if is_cancelled():
                 raise Cancelled
             if message is not None:
@@ -241,7 +243,7 @@ class DocumentReader:
             return attempt(Reader.PDFIUM, _FREE_S)
         except WorkerDiedError as error:
             log.warning("a file ended the reader (%s); the other reader tries", error.key)
-            if error.key == "documents.too_slow":
+            if error.key in ("documents.too_slow", _NO_MEMORY):
                 raise
         return attempt(Reader.PYPDF, _SECOND_TRY_S)
 
@@ -364,14 +366,21 @@ class _Watch:
         self._child = child
         self._started = time.monotonic()
         self._cpu_before = child.cpu_s()
+        self._rss_bytes = 0
 
     def check(self) -> None:
         used_s = self._child.cpu_s() - self._cpu_before
         wall_s = time.monotonic() - self._started
         if used_s > self.budget.allowed_s or wall_s > _MAX_WALL_SHARE * self.budget.allowed_s:
             raise WorkerDiedError("documents.too_slow")
-        if 0 < self.budget.max_rss_bytes < self._child.rss_bytes():
-            raise WorkerDiedError
+        self._rss_bytes = self._child.rss_bytes()
+        if 0 < self.budget.max_rss_bytes < self._rss_bytes:
+            raise WorkerDiedError(_NO_MEMORY)
+
+    @property
+    def is_memory_short(self) -> bool:
+        """Near its limit a process ends of what pdfium cannot allocate."""
+        return 0 < _NEAR_LIMIT * self.budget.max_rss_bytes < self._rss_bytes
 
 
 class _Child:

@@ -47,6 +47,7 @@ class Composer {
     on("compose", (text) => this.#compose(text));
     on("shown", (view) => this.#onShown(view));
     on("opening", () => this.#loadDraft());
+    on("view", () => fit(box)); // it has no height while another view is shown
     on("live", (view) => this.#onLive(view));
     this.#loadDraft();
     this.#draw();
