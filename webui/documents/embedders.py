@@ -43,7 +43,8 @@ def choose_embedder(
         return None
     ranking = _reranker(entries, models_dir, reranker)
     if embedder:
-        return EmbedderChoice(_folder(models_dir, embedder), embedder, reranker=ranking)
+        folder = _folder(models_dir, embedder)
+        return EmbedderChoice(folder, folder.name, reranker=ranking)
     for entry in installed(entries, models_dir, ModelKind.EMBEDDER):
         return EmbedderChoice(models_dir / entry.id, entry.name, reranker=ranking)
     if not (builtin / "modules.json").is_file():

@@ -18,6 +18,7 @@ from webui.storage import VectorRow
 
 _BATCH = 1000
 _MAX_ID = 64  # characters
+_MAX_ROWS = 16_384  # of one query
 
 
 class MilvusStore:
@@ -88,8 +89,16 @@ class MilvusStore:
         return f'owner == "{self._owner}"'
 
     def _highest(self) -> int:
-        rows = self._call("query", filter=self._mine, output_fields=["chunk"], limit=16_384)
-        return max((int(row["chunk"]) for row in rows), default=0)
+        """The largest chunk; a query returns some of the rows, so it is asked for larger ones."""
+        highest = 0
+        while rows := self._call(
+            "query",
+            filter=f"{self._mine} and chunk > {highest}",
+            output_fields=["chunk"],
+            limit=_MAX_ROWS,
+        ):
+            highest = max(int(row["chunk"]) for row in rows)
+        return highest
 
     def _create(self) -> None:
         schema = MilvusClient.create_schema(auto_id=False)
