@@ -15,7 +15,7 @@ from webui.documents.pages import Kind
 from webui.documents.retriever import Found, Passage
 from webui.errors import AppError
 from webui.storage import Collection, Document, Documents, DocumentStatus
-from webui.strings import Language, table
+from webui.strings import Language, table, text
 
 SECTION = "documents_page."
 NUM_SHOWN = 200  # documents; more on request
@@ -106,7 +106,7 @@ def _embedder_view(status: EmbedderStatus, language: Language) -> dict[str, Any]
     is_missing = status.state is EmbedderState.READY and status.num_embedded < status.num_chunks
     return {
         "state": "incomplete" if is_missing else str(status.state),
-        "name": status.name,
+        "name": text(f"{SECTION}builtin", language) if status.is_builtin else status.name,
         "num_embedded": status.num_embedded,
         "num_chunks": status.num_chunks,
         "other_models": list(status.other_models),
