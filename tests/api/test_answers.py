@@ -148,7 +148,8 @@ def test_the_default_model_answers_when_none_is_named(http: httpx.Client) -> Non
 
 
 def test_models_are_listed_with_their_state(http: httpx.Client, server: Server) -> None:
-    assert [model.id for model in server.client().models.list()] == ["standin"]
+    listed_ids = [model.id for model in server.client().models.list()]
+    assert listed_ids == ["kajogaki", "standin"]
     listed = http.get("/v1/models/standin").json()
     assert listed["state"] == "ready" and listed["n_ctx"] > 0
 

@@ -108,7 +108,7 @@ def test_a_login_that_is_none(http: httpx.Client, body: bytes) -> None:
 
 def test_api_keys_open_v1_and_metrics_only(guarded: Guarded, http: httpx.Client) -> None:
     client = guarded.server.client(guarded.keys["taro"])
-    assert [model.id for model in client.models.list()] == ["standin"]
+    assert [model.id for model in client.models.list()] == ["kajogaki", "standin"]
     bearer = {"Authorization": f"Bearer {guarded.keys['taro']}"}
     assert http.get("/metrics", headers=bearer).status_code == 200
     assert http.get("/config", headers=bearer).status_code == 401

@@ -141,7 +141,9 @@ def test_a_mistake_is_one_line_and_2(
     names: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.delenv("KAJOGAKI_MODEL")
     given = ["prompt", *arguments, "--data-dir", str(tmp_path), "--models-dir", str(tmp_path)]
     if content is not None:
         file = tmp_path / "messages.json"

@@ -13,15 +13,18 @@ from tests.ui.conftest import OpenPage
 pytestmark = pytest.mark.browser
 
 
-def test_the_model_is_chosen_per_conversation(open_page: OpenPage, site: Site) -> None:
-    standin = Path(__file__).parents[2] / "models" / "builtin" / "standin.gguf"
+def test_the_model_is_chosen_per_conversation(
+    open_page: OpenPage, site: Site, standin: Path
+) -> None:
     own = site.models_folder / "my-model.gguf"
     shutil.copy(standin, own)
     try:
         chat = site.conversation("どのモデル", "これです")
         page = open_page(f"/?chat={chat}")
         models = page.get_by_role("combobox", name="モデル")
-        expect(models.locator("option")).to_have_count(2)
+        expect(models.locator("option")).to_have_count(3)
+        models.select_option("kajogaki")
+        expect(page.locator(".note")).to_contain_text("同梱")
         models.select_option("my-model")
         expect(page.locator(".note")).to_be_empty()
         models.select_option("standin")
