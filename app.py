@@ -90,7 +90,7 @@ def _serve(settings: Settings) -> int:
         engines,
         Chat(storage, engines, formats, asker),
         Credentials(settings.data_dir),
-        SummaryDesk(storage, engines, formats),
+        SummaryDesk(storage, engines, formats, library.embedder),
         library,
         asker,
     )

@@ -222,7 +222,8 @@ class Library:
         """The model that documents are embedded with; None while there is none."""
         if self._embedding is None:
             return None
-        return LocalEmbedder(self._embedding.choice.name, self._embedding.process)
+        choice = self._embedding.choice
+        return LocalEmbedder(choice.name, self._embedding.process, choice.is_builtin)
 
     def search(
         self, owner: str, question: str, limit: int = 10, document_ids: list[str] | None = None

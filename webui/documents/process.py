@@ -261,6 +261,7 @@ class LocalEmbedder(NamedTuple):
 
     name: str
     process: "EmbedderProcess"
+    is_builtin: bool = False
 
 
 class EmbedderProcess:

@@ -1,8 +1,9 @@
 """Grounding: which source sentences support a statement, and what in it they do not say.
 
-By alignment of words, numbers and names, not by asking a model. It shows where a statement could
-come from and flags what is not there; it can never show that a statement is true. Known limits: a
-flipped negation is only hinted at, a wrong verb is not seen, roles are told only by particles.
+By alignment of words, numbers and names, not by asking a model; what is found by meaning comes
+from outside. It shows where a statement could come from and flags what is not there; it can never
+show that a statement is true. Known limits: a flipped negation is only hinted at, a wrong verb is
+not seen, roles are told only by particles.
 """
 
 import math
@@ -11,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from webui.strings import Language
 from webui.tasks.facts import Name, Number, names_in, numbers_in, squeezed, topics_in
@@ -49,10 +51,14 @@ class Flag:
     end: int
 
 
+By = Literal["words", "meaning"]
+
+
 @dataclass(frozen=True, slots=True)
 class Support:
     index: int  # of the sentence
-    score: float  # share of the statement found there, 0..1
+    score: float  # share of the statement found there, or how far it stands out; 0..1
+    by: By = "words"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +88,28 @@ class Aligner:
             for feature in sentence.features:
                 self._index[feature].append(number)
 
-    def ground(self, statement: str) -> Grounding:
-        """The sentences that support `statement`, and what they do not say."""
+    def is_quotation(self, statement: str) -> bool:
+        return statement in self._texts
+
+    def ground(self, statement: str, near: Sequence[Support] = ()) -> Grounding:
+        """The sentences that support `statement`, and what they do not say.
+
+        `near`: those that support it by meaning. They come first, and no word of them is missed.
+        """
         language = main_language(statement)
         exact = next((i for i, text in enumerate(self._texts) if text == statement), None)
         if exact is not None:
             return Grounding((Support(exact, 1.0),), ())
         weights = self._weights(statement, language)
-        sources, share = self._support(weights)
+        by_words, share = self._support(weights)
+        known = {support.index for support in near}
+        more = [support for support in by_words if support.index not in known]
+        sources = [*near, *more][:MAX_SOURCES]
         if not sources:
             kind = FlagKind.UNSUPPORTED if language is self.language else FlagKind.UNALIGNED
             return Grounding((), (*self._flags(statement, language, []), _whole(kind, statement)))
         flags = self._flags(statement, language, [source.index for source in sources])
-        if share < MIN_SHARE and language is self.language:
+        if share < MIN_SHARE and language is self.language and not near:
             flags.append(_whole(FlagKind.UNSUPPORTED, statement))
         return Grounding(tuple(sources), tuple(sorted(flags, key=lambda flag: flag.start)))
 

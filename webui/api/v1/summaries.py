@@ -53,6 +53,7 @@ class Summaries:
             source,
             _settings(body),
             model_id,
+            application.library.embedder,
         )
         async with aclosing(run) as updates:
             async for update in updates:

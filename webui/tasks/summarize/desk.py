@@ -19,6 +19,7 @@ from webui.errors import AppError
 from webui.storage import Status, Storage, SummaryRecord
 from webui.strings import Language, text
 from webui.tasks.formats import Formats
+from webui.tasks.meaning import FindEmbedder, no_embedder
 from webui.tasks.summarize.reading import read_source
 from webui.tasks.summarize.result import Summary, summary_from
 from webui.tasks.summarize.settings import SummarySettings
@@ -52,9 +53,15 @@ class Desk:
 
 
 class SummaryDesk:
-    def __init__(self, storage: Storage, pool: EnginePool, formats: Formats) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        pool: EnginePool,
+        formats: Formats,
+        find_embedder: FindEmbedder = no_embedder,
+    ) -> None:
         self._storage = storage
-        self._summarizer = Summarizer(storage, pool, formats)
+        self._summarizer = Summarizer(storage, pool, formats, find_embedder)
         self._desks: dict[str, Desk] = {}
         self._reader = DocumentReader()
 

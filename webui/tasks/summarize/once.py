@@ -8,6 +8,7 @@ from pathlib import Path
 from webui.engine.pool import EnginePool
 from webui.storage import Storage
 from webui.tasks.formats import Formats
+from webui.tasks.meaning import FindEmbedder
 from webui.tasks.summarize.settings import SummarySettings
 from webui.tasks.summarize.source import Source
 from webui.tasks.summarize.summarizer import RATES_SETTING, RunState, Summarizer, SummaryUpdate
@@ -21,6 +22,7 @@ async def summarize_once(
     source: Source,
     settings: SummarySettings,
     model_id: str,
+    find_embedder: FindEmbedder,
 ) -> AsyncGenerator[SummaryUpdate, None]:
     """As Summarizer.run, but errors are raised. `storage` only learns how fast the model is."""
     with tempfile.TemporaryDirectory(prefix="kajogaki-") as folder:
@@ -28,9 +30,8 @@ async def summarize_once(
         try:
             rates = RATES_SETTING + model_id
             temporary.set_setting(owner, rates, storage.setting(owner, rates))
-            run = Summarizer(temporary, pool, formats).run(
-                owner, source, settings, model_id=model_id
-            )
+            summarizer = Summarizer(temporary, pool, formats, find_embedder)
+            run = summarizer.run(owner, source, settings, model_id=model_id)
             async with aclosing(run) as updates:
                 async for update in updates:
                     if update.failure is not None:

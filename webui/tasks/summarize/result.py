@@ -10,8 +10,9 @@ from typing import Any
 
 from webui.catalog import ModelSpec
 from webui.strings import Language
-from webui.tasks.grounding import Aligner, Flag, FlagKind, Grounding
+from webui.tasks.grounding import By, Flag, FlagKind, Grounding
 from webui.tasks.summarize.composing import Composition
+from webui.tasks.summarize.evidence import Evidence
 from webui.tasks.summarize.language import is_in, main_language
 from webui.tasks.summarize.planning import Plan
 from webui.tasks.summarize.settings import Mode, SummarySettings
@@ -30,6 +31,7 @@ class Quote:
     score: float
     start: int
     end: int
+    by: By = "words"  # what they have in common
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +81,13 @@ def summary_from(values: dict[str, Any]) -> Summary:
 def finish(
     source: Source,
     settings: SummarySettings,
-    plan: Plan,
     composition: Composition,
+    evidence: Evidence,
     spec: ModelSpec,
     elapsed_s: float,
 ) -> Summary:
-    """The bullets in the document's order, grounded; tens of milliseconds for a long document."""
-    began_at = time.perf_counter()
-    texts = [source.sentence(index) for index in range(len(source.sentences))]
-    aligner = Aligner(texts)
-    grounded = [(text, aligner.ground(text)) for text in composition.bullets]
+    """The grounded bullets in the document's order, and all that is told with them."""
+    plan, grounded = composition.plan, evidence.bullets
     if settings.mode is Mode.ABSTRACT:
         grounded = in_document_order(grounded)
     has_titles = len(plan.sections) >= MIN_SECTIONS_FOR_TITLES
@@ -104,10 +103,10 @@ def finish(
         _coverage(source, bullets),
         spec.name,
         settings.values(),
-        _notes(source, settings, plan),
+        _notes(source, settings, plan, bullets),
         {
             "total_s": round(elapsed_s, 3),
-            "grounding_s": round(time.perf_counter() - began_at, 3),
+            "grounding_s": round(evidence.elapsed_s, 3),
             "num_calls": stats.num_calls,
             "prompt_tokens": stats.prompt_tokens,
             "cached_tokens": stats.cached_tokens,
@@ -134,7 +133,7 @@ def _bullet(source: Source, text: str, found: Grounding, has_titles: bool) -> Bu
     for support in found.sources:
         place = source.sentences[support.index]
         quote = source.text[place.start : place.end]
-        quotes.append(Quote(place.page, quote, support.score, place.start, place.end))
+        quotes.append(Quote(place.page, quote, support.score, place.start, place.end, support.by))
     title = _heading_above(source, found.sources[0].index) if has_titles and quotes else ""
     return replace(Bullet(text, tuple(quotes), found.flags), section=title)
 
@@ -166,7 +165,9 @@ def _coverage(source: Source, bullets: Sequence[Bullet]) -> tuple[float, ...]:
     return tuple(round(min(1.0, share), 3) for share in cells)
 
 
-def _notes(source: Source, settings: SummarySettings, plan: Plan) -> tuple[str, ...]:
+def _notes(
+    source: Source, settings: SummarySettings, plan: Plan, bullets: Sequence[Bullet]
+) -> tuple[str, ...]:
     notes = []
     if plan.num_bullets < plan.wanted and settings.num_bullets:
         notes.append("note_fewer")
@@ -175,6 +176,8 @@ def _notes(source: Source, settings: SummarySettings, plan: Plan) -> tuple[str, 
     is_foreign = main_language(source.text) is not settings.language
     if settings.mode is Mode.VERBATIM and is_foreign:
         notes.append("note_foreign_quotes")
+    elif any(quote.by == "meaning" for bullet in bullets for quote in bullet.sources):
+        notes.append("note_by_meaning")
     elif is_foreign:
         notes.append("note_cross_language")
     if settings.language is Language.JA and plan.num_tokens < 40:

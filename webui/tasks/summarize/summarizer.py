@@ -20,7 +20,9 @@ from webui.errors import AppError
 from webui.storage import Status, Storage, SummaryRecord
 from webui.strings import Language
 from webui.tasks.formats import Formats
+from webui.tasks.meaning import FindEmbedder, no_embedder
 from webui.tasks.summarize.composing import Composition, LiveSection
+from webui.tasks.summarize.evidence import Evidence, evidence_of
 from webui.tasks.summarize.planning import (
     Capacity,
     Plan,
@@ -90,13 +92,23 @@ class _Job:
     rates: Rates | None = None
     record: SummaryRecord | None = None
     composition: Composition | None = None
+    writing_s: float = 0.0
 
 
 class Summarizer:
-    def __init__(self, storage: Storage, pool: EnginePool, formats: Formats) -> None:
+    """`find_embedder` tells the documents' embedder, None while there is none."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        pool: EnginePool,
+        formats: Formats,
+        find_embedder: FindEmbedder = no_embedder,
+    ) -> None:
         self._storage = storage
         self._pool = pool
         self._formats = formats
+        self._find_embedder = find_embedder
 
     async def plan(
         self, owner: str, source: Source, settings: SummarySettings, model_id: str = ""
@@ -170,6 +182,9 @@ class Summarizer:
                 async with aclosing(self._work(job, state)) as updates:
                     async for update in updates:
                         yield update
+        async with aclosing(self._finished(job, job.composition)) as updates:
+            async for update in updates:
+                yield update
 
     async def _leased(self, job: _Job, weight: int) -> AsyncGenerator[SummaryUpdate | Engine, None]:
         """Updates while waiting, then the engine; it ends when the lease is over."""
@@ -193,11 +208,25 @@ class Summarizer:
                 if has_ended_part or now - shown_at >= UPDATE_S:
                     shown_at = now
                     yield self._update(job, _state_of(composition))
-        elapsed_s = time.perf_counter() - began_at
+        job.writing_s = time.perf_counter() - began_at
         if was_fresh:
-            self._learn(job, composition.plan, elapsed_s)
+            self._learn(job, composition.plan, job.writing_s)
+
+    async def _finished(
+        self, job: _Job, composition: Composition
+    ) -> AsyncGenerator[SummaryUpdate, None]:
+        """Sources and flags; the model's places are others' by now."""
+        bullets, language = composition.bullets, job.settings.language
+        task: asyncio.Task[Evidence] = asyncio.create_task(
+            evidence_of(job.source, bullets, language, self._find_embedder)
+        )
+        try:
+            while not (await asyncio.wait((task,), timeout=HEARTBEAT_S))[0]:
+                yield self._update(job, _state_of(composition))
+        finally:
+            task.cancel()
         result = await asyncio.to_thread(
-            finish, job.source, job.settings, composition.plan, composition, job.spec, elapsed_s
+            finish, job.source, job.settings, composition, task.result(), job.spec, job.writing_s
         )
         self._end(job, Status.COMPLETE, result)
         yield self._update(job, RunState.DONE, result=result)

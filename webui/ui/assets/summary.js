@@ -315,11 +315,12 @@ function bullets() {
   let section = "";
   return h("ol", { class: "result" }, result.bullets.map((bullet, index) => {
     const head = bullet.section && bullet.section !== section ? h("h3", {}, section = bullet.section) : null;
-    const pages = [...new Set(bullet.sources.map((one) => one.page).filter(Boolean))];
+    const pages = [...new Set(bullet.sources.filter((one) => one.page)
+      .map((one) => `${one.by === "meaning" ? "≈ " : ""}p.${one.page}`))];
     return h("li", {}, head,
       h("button", { type: "button", class: "bullet", "data-bullet": String(index), "aria-pressed": "false",
         onclick: () => chooseBullet(index) }, h("span", { class: "words" }, marked(bullet)),
-        pages.length ? h("span", { class: "pages" }, pages.map((page) => `p.${page}`).join(" ")) : null),
+        pages.length ? h("span", { class: "pages" }, pages.join(" ")) : null),
       bullet.flags.length ? h("ul", { class: "flags" }, bullet.flags.map((flag) =>
         h("li", { class: MARKS[flag.kind] || "fact" }, flag.label))) : null);
   }));

@@ -1,0 +1,61 @@
+"""Meaning: the sentences of a source that say what a statement says, by an embedding model.
+
+For other languages and other words. Knows nothing about words, numbers and names, nor about how
+the model's process is made.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from webui.documents.process import EmbedderProcess, LocalEmbedder
+from webui.tasks.grounding import MAX_SOURCES, Support
+
+LIMIT_S = 60.0  # for all of a source; whoever waits longer compares words alone
+BATCH = 32  # texts that go to the process at a time: others' jobs come between
+
+# How far a sentence stands out: of the way from the cosine of the other sentences (their mean) to
+# 1, the share that it goes. Models differ in what cosine unrelated texts have, from 0 to 0.8.
+MIN_SCORE = 0.5  # measured: docs/decisions/0051
+MIN_SHARE_OF_BEST = 0.8  # of the best one's score, for a further sentence
+
+FindEmbedder = Callable[[], LocalEmbedder | None]
+
+
+def no_embedder() -> None:
+    """A FindEmbedder: words alone."""
+
+
+async def found_by_meaning(
+    process: EmbedderProcess, sentences: Sequence[str], statements: Sequence[str]
+) -> list[tuple[Support, ...]]:
+    """For each statement the sentences that stand out. Raises AppError, TimeoutError."""
+    async with asyncio.timeout(LIMIT_S):
+        theirs = await _vectors(process, sentences, is_query=False)
+        ours = await _vectors(process, statements, is_query=True)
+    return [outstanding(cosines) for cosines in ours @ theirs.T]
+
+
+def outstanding(cosines: np.ndarray) -> tuple[Support, ...]:
+    """The sentences far above the others, the best first; a lone sentence has no others."""
+    if len(cosines) < 2:
+        return ()
+    others = (cosines.sum() - cosines) / (len(cosines) - 1)
+    scores = (cosines - others) / np.maximum(1.0 - others, 1e-6)
+    order = np.argsort(-scores, kind="stable")[:MAX_SOURCES]
+    least = max(MIN_SCORE, MIN_SHARE_OF_BEST * float(scores[order[0]]))
+    return tuple(
+        Support(int(index), round(min(1.0, float(scores[index])), 3), "meaning")
+        for index in order
+        if scores[index] >= least
+    )
+
+
+async def _vectors(process: EmbedderProcess, texts: Sequence[str], *, is_query: bool) -> np.ndarray:
+    rows = []
+    for start in range(0, len(texts), BATCH):
+        batch = tuple(texts[start : start + BATCH])
+        data = await asyncio.to_thread(process.embed, batch, is_query=is_query)
+        rows.append(np.frombuffer(data, "<f2").reshape(len(batch), -1).astype(np.float32))
+    return np.concatenate(rows)
