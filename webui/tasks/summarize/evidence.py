@@ -38,7 +38,7 @@ async def evidence_of(
         statements = [bullets[index] for index in open_ones]
         try:
             near = await found_by_meaning(embedder.process, texts, statements)
-        except (AppError, TimeoutError) as error:
+        except (AppError, OSError) as error:  # TimeoutError is one; or no process can start
             log.warning("sources are found by words alone: %s", error or "it took too long")
             near = [()] * len(open_ones)
         for index, supports in zip(open_ones, near, strict=True):
