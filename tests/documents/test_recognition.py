@@ -3,6 +3,7 @@
 import io
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pypdfium2
@@ -134,8 +135,10 @@ def test_what_was_seen_survives_a_torn_line(tmp_path: Path) -> None:
         7, (Word("有給", 10.0, 20.0, 30.5, 31.0, 0), Word("a", 40, 20, 44, 31, 0))
     )
     path = tmp_path / "x.ocr"
-    path.write_text(ocr.as_line(page) + ocr.as_line(page)[:20], encoding="utf-8")
-    assert ocr.known_pages(path) == {7: page}
+    line, later = ocr.as_line(page).encode(), replace(page, number=8)
+    for end in range(1, len(line)):  # within a character, too
+        path.write_bytes(line + line[:end] + ocr.as_line(later).encode())
+        assert ocr.known_pages(path) == {7: page, 8: later}
     assert ocr.known_pages(tmp_path / "none") == {}
     shown = "".join(glyph.char for glyph in ocr.glyphs_of(page))
     assert shown == "有給 a"

@@ -110,7 +110,10 @@ def glyphs_of(page: RecognisedPage) -> list[Glyph]:
 def known_pages(path: Path) -> dict[int, RecognisedPage]:
     """What has been recognised of a document already, one page a line; a torn line counts not."""
     pages: dict[int, RecognisedPage] = {}
-    with contextlib.suppress(FileNotFoundError), path.open(encoding="utf-8") as lines:
+    with (
+        contextlib.suppress(FileNotFoundError),
+        path.open(encoding="utf-8", errors="replace") as lines,  # torn within a character, too
+    ):
         for line in lines:
             with contextlib.suppress(ValueError, TypeError):
                 number, words = json.loads(line)
@@ -119,11 +122,11 @@ def known_pages(path: Path) -> dict[int, RecognisedPage]:
 
 
 def as_line(page: RecognisedPage) -> str:
-    """Inverse of `known_pages`, for one page."""
+    """Inverse of `known_pages`, for one page; it begins a new line, whatever was there before."""
     words = [
         (word.text, word.left, word.top, word.right, word.bottom, word.line) for word in page.words
     ]
-    return json.dumps([page.number, words], ensure_ascii=False) + "\n"
+    return "\n" + json.dumps([page.number, words], ensure_ascii=False)
 
 
 # --- the program ---------------------------------------------------------------------------------
