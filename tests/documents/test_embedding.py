@@ -13,7 +13,8 @@ from webui.documents.embedding import EmbedderChoice, EmbedderState, Embedding
 from webui.documents.errors import DocumentError
 from webui.documents.library import Library
 from webui.documents.process import EmbedderProcess
-from webui.storage import Storage
+from webui.documents.vectors import FaissStore, VectorStore
+from webui.storage import DocumentStatus, Storage
 
 ME = "me"
 MODELS = Path(__file__).parents[2] / "models"
@@ -66,6 +67,38 @@ def test_the_library_embeds_and_searches_with_both(
     assert (row.name, row.num_dimensions, num_vectors) == ("tiny", 32, 1)
     with pytest.raises(ValueError, match="32 dimensions"):
         vectors.save(row.fingerprint, [(2, b"\0" * 10)])
+
+
+class AwayStore(FaissStore):
+    """On a server that cannot be reached when something is to go."""
+
+    def delete_doc(self, document_id: str) -> None:
+        raise DocumentError("documents.milvus", reason="connection refused")
+
+
+def test_a_document_goes_and_is_read_anew_while_the_vector_store_is_away(
+    storage: Storage, tiny_model: Path, tiny_process: EmbedderProcess, tmp_path: Path
+) -> None:
+    made: list[VectorStore] = []
+
+    def make(_owner: str, _fingerprint: str, num_dimensions: int) -> VectorStore:
+        made.append(AwayStore(num_dimensions))
+        return made[-1]
+
+    embedding = Embedding(storage.documents, EmbedderChoice(tiny_model, "tiny"), tiny_process)
+    library = Library(storage.documents, tmp_path / "documents", embedding, make)
+    library.start()
+    fill(library, storage, tmp_path)
+    first, second = library.search(ME, "有給休暇").passages
+    library.remove(ME, first.document_id)
+    assert [file.name for file in (tmp_path / "documents").iterdir()] == [second.document_id]
+    assert library.search(ME, "旅費").used_vectors
+    library.retry(ME, second.document_id)
+    assert library.wait(30)
+    assert storage.documents.document(ME, second.document_id).status is DocumentStatus.READY
+    assert library.search(ME, "旅費").used_vectors
+    assert [store.count() for store in made] == [2, 1, 1]
+    library.close()
 
 
 @pytest.mark.thorough

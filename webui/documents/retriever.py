@@ -8,7 +8,7 @@ import logging
 import statistics
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from webui.documents.embedding import Embedding
 from webui.documents.pages import Span
@@ -45,6 +45,14 @@ class Found:
     problem: AppError | None = None  # why vectors were not used though there is an embedder
 
 
+@dataclass(slots=True)
+class _Place:
+    """An owner's store of one model, once it is open; others need not wait for it."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    store: VectorStore | None = None
+
+
 class Retriever:
     """Thread-safe. Without an embedder it is keyword search alone, and says so."""
 
@@ -57,8 +65,8 @@ class Retriever:
         self._documents = documents
         self._embedding = embedding
         self._make_store = make_store or _in_memory
-        self._stores: dict[tuple[str, str], VectorStore] = {}
-        self._lock = threading.Lock()
+        self._places: dict[tuple[str, str], _Place] = {}  # by owner and fingerprint
+        self._lock = threading.Lock()  # of `_places`; never held while a store works
 
     def search(
         self,
@@ -88,17 +96,28 @@ class Retriever:
         return Found(passages[:limit], bool(vectors), problem or rerank_problem)
 
     def forget(self, owner: str, document_id: str) -> None:
-        """After a document has gone, or was read anew; the others stay in the index."""
+        """After a document has gone, or was read anew; the others stay in the index.
+
+        A store that cannot be reached is opened anew, and so compared with the database.
+        """
         with self._lock:
-            stores = [store for (who, _), store in self._stores.items() if who == owner]
-        for store in stores:
-            store.delete_doc(document_id)
+            places = [place for (who, _), place in self._places.items() if who == owner]
+        for place in places:
+            with place.lock:
+                try:
+                    if place.store:
+                        place.store.delete_doc(document_id)
+                except AppError as error:
+                    log.warning("the vector store is opened anew: %s", error)
+                    place.store = None
 
     def close(self) -> None:
         with self._lock:
-            stores, self._stores = list(self._stores.values()), {}
-        for store in stores:
-            store.close()
+            places, self._places = list(self._places.values()), {}
+        for place in places:
+            with place.lock:
+                if place.store:
+                    place.store.close()
 
     def _passages(
         self,
@@ -147,13 +166,14 @@ class Retriever:
     def _store(self, owner: str, fingerprint: str) -> VectorStore | None:
         """The owner's vectors of this model and no other, with those added since last time."""
         with self._lock:
-            store = self._stores.get((owner, fingerprint))
-            if store is None:
+            place = self._places.setdefault((owner, fingerprint), _Place())
+        with place.lock:
+            if place.store is None:
                 num_dimensions = self._documents.vectors.num_dimensions(fingerprint)
                 if num_dimensions == 0:
                     return None
-                store = self._make_store(owner, fingerprint, num_dimensions)
-                self._stores[owner, fingerprint] = store
+                place.store = self._make_store(owner, fingerprint, num_dimensions)
+            store = place.store
             store.add(self._documents.vectors.of_owner(fingerprint, owner, store.highest))
             return store
 
