@@ -17,6 +17,7 @@ from tests.documents.makepdf import pdf, set_lines, write
 from tests.documents.test_loader_pdf import encrypted
 from webui.documents.errors import DocumentError, PasswordNeededError
 from webui.documents.library import Library, page_ranges
+from webui.documents.process import DocumentReader
 from webui.storage import Document, DocumentStatus, NotFoundError, Storage
 
 ROOT = Path(__file__).parents[2]
@@ -48,6 +49,10 @@ def added(library: Library, storage: Storage, path: Path, name: str = "", **more
     document, _ = library.add(ME, where, name or path.name, path, **more)
     assert library.wait(30)
     return storage.documents.document(ME, document.id)
+
+
+def trouble_of(library: Library) -> str:
+    return library.trouble.key if library.trouble else ""
 
 
 def text_file(folder: Path, name: str, text: str) -> Path:
@@ -166,6 +171,9 @@ def test_a_password_can_be_given_later(library: Library, storage: Storage, tmp_p
     library.retry(ME, document.id, "himitsu")
     assert library.wait(30)
     assert storage.documents.document(ME, document.id).status is DocumentStatus.READY
+    with pytest.raises(NotFoundError):
+        library.retry(OTHER, document.id, "chigau")
+    assert library.picture(ME, document.id, 1)
 
 
 @pytest.mark.parametrize(
@@ -266,16 +274,36 @@ def test_a_full_disk_is_told_and_reading_goes_on_when_there_is_room(
     text = "".join(f"{number}番目の規程の文章である。" for number in range(3000))
     document, _ = library.add(ME, where, "a.txt", text_file(tmp_path, "a.txt", text))
     deadline = time.monotonic() + 30
-    while library.trouble is None and time.monotonic() < deadline:
+    while not trouble_of(library) and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert library.trouble and library.trouble.key == "storage.disk_full"
+    assert trouble_of(library) == "storage.disk_full"
     assert storage.documents.document(ME, document.id).num_chunks == 0
     writer.execute("PRAGMA max_page_count = 1073741823")
     library.retry(ME, document.id)
     assert library.wait(30)
     assert storage.documents.document(ME, document.id).status is DocumentStatus.READY
-    assert library.trouble is None
+    assert not trouble_of(library)
     check_consistent(tmp_path / "data" / "kajogaki.db")
+
+
+def test_the_job_outlives_what_nobody_has_thought_of(
+    library: Library, storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(DocumentReader, "read", _no_more_processes)
+        document = added(library, storage, text_file(tmp_path, "a.txt", RULES))
+    assert document.problem == ("documents.reading_failed", {})
+    assert added(library, storage, text_file(tmp_path, "b.txt", "旅費")).num_chunks == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(library, "_embed", _no_more_processes)
+        assert added(library, storage, text_file(tmp_path, "c.txt", "休暇")).num_chunks == 1
+        assert trouble_of(library) == "documents.job_failed"
+    assert added(library, storage, text_file(tmp_path, "d.txt", "残業")).num_chunks == 1
+    assert not trouble_of(library)
+
+
+def _no_more_processes(*_: object, **__: object) -> None:
+    raise BlockingIOError(11, "Resource temporarily unavailable")
 
 
 def test_page_ranges() -> None:

@@ -168,6 +168,7 @@ class Library:
 
     def retry(self, owner: str, document_id: str, password: str = "") -> None:
         """Reads it again: after a failure, with a password, or to have it indexed anew."""
+        self._documents.document(owner, document_id)  # only its owner changes anything
         self._remember_password(document_id, password)
         self._cancelled.discard(document_id)
         self._documents.set_status(owner, document_id, DocumentStatus.WAITING)
@@ -307,6 +308,9 @@ class Library:
                 self.trouble = error
             except NotFoundError:
                 continue  # removed meanwhile; look again
+            except Exception:  # the thread must outlive what nobody has thought of
+                log.exception("the library cannot go on")
+                self.trouble = DocumentError("documents.job_failed")
             finally:
                 self._progress.clear()
             self._idle.set()
@@ -343,15 +347,9 @@ class Library:
             log.info("reading was cancelled")
         except (StorageError, NotFoundError):
             raise
-        except AppError as error:
+        except Exception as error:
             if not is_cancelled():
-                self._documents.set_status(
-                    owner, id, DocumentStatus.FAILED, (error.key, dict(error.values))
-                )
-        except FileNotFoundError:
-            self._documents.set_status(
-                owner, id, DocumentStatus.FAILED, ("documents.file_lost", {})
-            )
+                self._documents.set_status(owner, id, DocumentStatus.FAILED, _reason(error))
         finally:
             self._progress.pop(id, None)
 
@@ -421,11 +419,11 @@ class Library:
 
     def _forget(self, owner: str, document_ids: list[str]) -> None:
         for id in document_ids:
-            self.retriever.forget(owner, id)
             self._cancelled.add(id)
             self._passwords.pop(id, None)
             self._file(id).unlink(missing_ok=True)
             self._recognised_file(id).unlink(missing_ok=True)
+            self.retriever.forget(owner, id)
 
     def _remember_password(self, document_id: str, password: str) -> None:
         if password:
@@ -445,6 +443,16 @@ def _append(path: Path, page: RecognisedPage) -> None:
             file.write(as_line(page))
     except OSError as error:
         raise DocumentError("documents.cannot_store", reason=error.strerror or "") from error
+
+
+def _reason(error: Exception) -> tuple[str, dict[str, Any]]:
+    """Why a document was not read, for its owner."""
+    if isinstance(error, AppError):
+        return error.key, dict(error.values)
+    if isinstance(error, FileNotFoundError):
+        return "documents.file_lost", {}
+    log.error("a document was not read", exc_info=error)
+    return "documents.reading_failed", {}
 
 
 def _unreadable(pages: list[int]) -> tuple[str, dict[str, Any]] | None:
