@@ -148,6 +148,7 @@ def test_the_default_model_answers_when_none_is_named(http: httpx.Client) -> Non
 
 
 def test_models_are_listed_with_their_state(http: httpx.Client, server: Server) -> None:
+    http.post("/v1/chat/completions", json={"messages": QUESTION, "max_tokens": 1})  # loads it
     listed_ids = [model.id for model in server.client().models.list()]
     assert listed_ids == ["kajogaki", "standin"]
     listed = http.get("/v1/models/standin").json()

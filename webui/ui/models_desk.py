@@ -233,6 +233,12 @@ class ModelsDesk:
             await work
         except AppError as error:
             job.error = error
+        except asyncio.CancelledError:
+            self.job = None  # nothing was made, and nothing says that it was
+            raise
+        except Exception:
+            job.error = AppError("ui.unexpected")
+            raise
         finally:
             job.is_running = False
 
