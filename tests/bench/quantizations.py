@@ -69,9 +69,9 @@ def write(folder: Path) -> None:
     assert {row.quantization for row in found} == set(TYPES), "all measured"
     OUT.parent.mkdir(parents=True, exist_ok=True)
     note = NOTE.format(threads=found[0].n_threads)
-    OUT.with_suffix(".md").write_text(note + to_markdown(found), encoding="utf-8")
-    OUT.with_suffix(".csv").write_text(to_csv(found), encoding="utf-8")
-    OUT.with_suffix(".svg").write_text(plot(found, Language.EN), encoding="utf-8")
+    OUT.with_name(OUT.name + ".md").write_text(note + to_markdown(found), encoding="utf-8")
+    OUT.with_name(OUT.name + ".csv").write_text(to_csv(found), encoding="utf-8")
+    OUT.with_name(OUT.name + ".svg").write_text(plot(found, Language.EN), encoding="utf-8")
 
 
 def rows(folder: Path) -> list[ReportRow]:
