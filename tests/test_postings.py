@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webui.storage import postings
-from webui.storage.grams import grams, query_grams
+from webui.storage.grams import MAX_GRAMS, grams, query_grams
 from webui.storage.migrations import MIGRATIONS
 
 ME = "me"
@@ -105,3 +105,12 @@ def test_among_many_chunks_only_telling_grams_are_looked_up() -> None:
     assert len(few) > len(many) > 0
     assert set(many.tolist()) <= set(few.tolist())
     assert len(query_grams("いつですか", 100_000)) == len(query_grams("いつですか", 10))
+
+
+def test_a_long_question_keeps_its_content_words() -> None:
+    hiragana = "".join(chr(0x3041 + code * code % 83) + chr(0x3041 + code) for code in range(83))
+    question = "Please tell me about our rules. 1234567890 " + hiragana * 2 + "年次有給休暇は何日"
+    kept = set(query_grams(question, 10).tolist())
+    assert {gram for gram in grams("年次有給休暇").tolist() if gram & 0xFFFF} <= kept
+    many = "".join(chr(0x4E00 + code * 7919 % 9000) for code in range(9000))
+    assert len(query_grams(many, 10)) == MAX_GRAMS

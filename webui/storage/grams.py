@@ -11,7 +11,8 @@ from typing import Any
 import numpy
 
 MANY_CHUNKS = 10_000  # above, only the telling grams of a query are looked up
-MAX_GRAMS = 200  # of a query
+MANY_GRAMS = 200  # of a query: above, likewise
+MAX_GRAMS = 4000
 
 _NOT_INDEXED = re.compile(r"[\W_]+")  # letters, marks and digits are
 _FIRST_HIRAGANA, _LAST_HIRAGANA, _LONG_MARK = 0x3041, 0x309F, 0x30FC
@@ -31,14 +32,20 @@ def grams(text: str) -> Any:
 
 
 def query_grams(question: str, num_chunks: int) -> Any:
-    """The question's grams, each once, sorted; among many chunks those that tell something."""
+    """The question's grams, each once, sorted; those that tell something where there are many.
+
+    Many: chunks to search, or grams. Of more than MAX_GRAMS evenly spaced ones are taken,
+    so that no script loses all of its own.
+    """
     found = numpy.unique(grams(question))
-    if num_chunks > MANY_CHUNKS:
+    if num_chunks > MANY_CHUNKS or len(found) > MANY_GRAMS:
         first, second = found >> 16, found & 0xFFFF
         telling = (second > 0) & ~(_is_hiragana(first) & _is_hiragana(second))
         if telling.any():
             found = found[telling]
-    return found[:MAX_GRAMS]
+    if len(found) > MAX_GRAMS:
+        found = found[numpy.linspace(0, len(found) - 1, MAX_GRAMS).astype(int)]
+    return found
 
 
 def _is_hiragana(codes: Any) -> Any:
