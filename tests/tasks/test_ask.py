@@ -11,9 +11,11 @@ from tests.tasks.ask_world import (
     NOTHING,
     RAIN,
     World,
+    literal,
     states,
     world,
 )
+from webui.catalog import UnknownModelError
 from webui.documents.pages import Span
 from webui.engine.client import PromptTooLongError
 from webui.engine.tokenizer import Tokenizer
@@ -102,6 +104,18 @@ def test_where_the_model_finds_nothing_our_sentence_says_so(desk: World) -> None
     assert answer.text == "資料には見当たりません。" and answer.passages and not answer.citations
     assert desk.ask(QUESTION, "「資料には書かれていません」[1]").abstention is Abstention.MODEL
     assert not desk.ask(QUESTION, NOTHING + "ただし十日です。").abstention
+
+
+def test_an_answer_that_is_cut_before_its_first_word_is_no_abstention(desk: World) -> None:
+    silent = {"grammar": literal("「" * 40), "max_tokens": 2}
+    with pytest.raises(AskError) as caught:
+        desk.ask(QUESTION, wishes=Wishes(silent))
+    assert caught.value.key == "ask.cut_before_answer"
+
+
+def test_an_unknown_model_is_told_before_anything_is_searched(desk: World) -> None:
+    with pytest.raises(UnknownModelError):
+        desk.ask(QUESTION, owner="somebody else", model_id="nope")
 
 
 def test_a_question_without_words_to_search_for_is_told_so(desk: World) -> None:

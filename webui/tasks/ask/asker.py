@@ -18,12 +18,12 @@ from webui.prompts import Choice
 from webui.storage import Documents
 from webui.strings import Language
 from webui.tasks.ask import followups
-from webui.tasks.ask.citing import MAX_CITATIONS, Window, cited, says_nothing
+from webui.tasks.ask.citing import MAX_CITATIONS, Window, cited, is_empty, says_nothing
 from webui.tasks.ask.inquiry import AnswerUpdate, Asking, AskState, Inquiry
 from webui.tasks.ask.prompting import AnswerPrompt, answer_prompt
 from webui.tasks.ask.quoting import best_quotes
 from webui.tasks.ask.result import Abstention, Answer, Citation
-from webui.tasks.ask.searching import Searcher, in_order_of
+from webui.tasks.ask.searching import AskError, Searcher, in_order_of
 from webui.tasks.formats import Formats
 from webui.tasks.summarize.language import main_language
 
@@ -55,12 +55,12 @@ class Asker:
         """
         inquiry = Inquiry(asking)
         yield inquiry.update(AskState.SEARCHING)
+        spec = self._pool.spec(asking.model_id)  # an unknown model is told before anything else
         leans = followups.leans_on_history(asking.question, asking.history)
         question = followups.joined(asking.question, asking.history) if leans else asking.question
         async with aclosing(self._searching(inquiry, question)) as updates:
             async for update in updates:
                 yield update
-        spec = self._pool.spec(asking.model_id)
         may_rewrite = leans and self._can_rewrite(spec)
         if not inquiry.searched.is_relevant and not may_rewrite:
             yield inquiry.abstain(Abstention.NOTHING_RELEVANT)
@@ -166,6 +166,8 @@ class Asker:
                 if update.finish_reason or now - shown_at >= UPDATE_S:
                     shown_at = now
                     yield update
+        if inquiry.is_cut and is_empty(inquiry.raw):  # all of it was thinking
+            raise AskError("ask.cut_before_answer")
         if says_nothing(inquiry.raw, prompt.nothing):
             yield inquiry.abstain(Abstention.MODEL)
             return

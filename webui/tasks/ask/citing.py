@@ -59,9 +59,14 @@ def shown_so_far(raw: str, num_passages: int, nothing: str) -> str:
     return MARK.sub(lambda match: _marks(_known(match[1], num_passages)), whole).lstrip()
 
 
+def is_empty(raw: str) -> bool:
+    """Whether there is nothing but marks."""
+    return not MARK.sub("", raw).strip(_QUOTES)
+
+
 def says_nothing(raw: str, nothing: str) -> bool:
     """Whether the model answers that the passages do not say it, or nothing at all."""
-    return MARK.sub("", raw).strip(_QUOTES) in ("", nothing.strip(_QUOTES))
+    return is_empty(raw) or MARK.sub("", raw).strip(_QUOTES) == nothing.strip(_QUOTES)
 
 
 def cited(raw: str, passages: Sequence[NumberedPassage]) -> tuple[str, list[CitedSentence]]:

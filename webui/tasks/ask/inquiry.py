@@ -77,6 +77,11 @@ class Inquiry:
         self._started_at = time.perf_counter()
         self._search_s = self._first_at = 0.0
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether the model had to stop at its limit of tokens."""
+        return self._update.finish_reason is FinishReason.LENGTH
+
     def update(self, state: AskState) -> AnswerUpdate:
         self._update = replace(self._update, state=state)
         return self._update

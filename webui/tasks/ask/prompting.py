@@ -35,7 +35,7 @@ class Wishes:
 
     sampling: Mapping[str, Any] = field(default_factory=dict)
     system_prompt: str = ""
-    thinking: bool | None = None
+    thinking: bool | None = None  # None: no, where there is a choice; the passages say it
     variables: object = None
 
 
@@ -71,6 +71,9 @@ def answer_prompt(
     sampling = sampling_of({**makers, **wishes.sampling})
     room = n_ctx - min(sampling.max_tokens, n_ctx // ANSWER_SHARE)
     variables = known_variables(chat, wishes.variables)
+    thinking = wishes.thinking
+    if thinking is None and chat.thinking_switch:
+        thinking = False
 
     def rendered(count: int) -> tuple[list[int], Callable[[], ReasoningParser]]:
         messages = wording.messages(
@@ -80,7 +83,7 @@ def answer_prompt(
         )
         if wishes.system_prompt.strip():
             messages.insert(0, {"role": "system", "content": wishes.system_prompt})
-        prompt = chat.render(messages, thinking=wishes.thinking, variables=variables)
+        prompt = chat.render(messages, thinking=thinking, variables=variables)
         return tokenizer.encode(prompt), lambda: chat.reasoning_parser(prompt)
 
     count = min(len(passages), MAX_PASSAGES)
@@ -90,7 +93,7 @@ def answer_prompt(
         ids, parser = rendered(count)
     if len(ids) > room:
         raise PromptTooLongError(len(ids) + n_ctx - room, n_ctx)
-    stops = chat.stop_strings(wishes.thinking)
+    stops = chat.stop_strings(thinking)
     fitted = replace(
         sampling,
         max_tokens=min(sampling.max_tokens, n_ctx - len(ids)),
