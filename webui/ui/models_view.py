@@ -91,7 +91,7 @@ def _model(desk: ModelsDesk, spec: ModelSpec, available: int, language: Language
         "n_params": spec.n_params,
         "n_ctx_train": spec.n_ctx_train,
         "languages": ", ".join(spec.languages),
-        "is_standin": spec.is_standin,
+        "is_ours": spec.is_standin or spec.is_builtin,
         "is_remote": spec.remote is not None,
         "has_template": bool(spec.chat_template),
         "problem": spec.error.message(language) if spec.error else "",

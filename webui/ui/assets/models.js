@@ -98,7 +98,7 @@ function draw() {
       head(), Object.keys(PARTS).map((name) => h("div", { "data-part": name })))));
     drawn.clear();
   }
-  const isNew = page.view.models.every((one) => one.is_standin); // the catalogue comes first then
+  const isNew = page.view.models.every((one) => one.is_ours); // the catalogue comes first then
   page.root.querySelector(".models-page").classList.toggle("is-new", isNew);
   for (const [name, [part, shows]] of Object.entries(PARTS)) {
     const place = page.root.querySelector(`[data-part="${name}"]`);

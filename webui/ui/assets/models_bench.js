@@ -22,7 +22,7 @@ const comparing = { models: null, text: "ours", own: "" }; // models: null = all
 
 function compare(isBusy) {
   const able = page.view.models.filter((one) => !one.problem && !one.is_remote);
-  const isChosen = (one) => (comparing.models ? comparing.models.has(one.id) : !one.is_standin);
+  const isChosen = (one) => (comparing.models ? comparing.models.has(one.id) : !one.is_ours);
   const boxes = able.map((one) => h("label", { class: "check" }, h("input", { type: "checkbox",
     checked: isChosen(one), "data-key": `compare ${one.id}`, onchange: (event) => {
       comparing.models ||= new Set(able.filter(isChosen).map((other) => other.id));

@@ -13,7 +13,7 @@ export function onTalk(run) { keepHeader = run; }
 
 export function here() {
   return h("section", {}, h("h2", {}, s("here")),
-    page.view.models.every((one) => one.is_standin) ? h("p", { class: "quiet" }, s("empty")) : null,
+    page.view.models.every((one) => one.is_ours) ? h("p", { class: "quiet" }, s("empty")) : null,
     page.view.models.map(modelCard));
 }
 
