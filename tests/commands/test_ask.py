@@ -9,6 +9,7 @@ import pytest
 from app import main
 from tests.documents.test_loader_pdf import encrypted
 from tests.tasks.ask_world import LEAVE, MEMO, rules_pdf
+from webui.tasks.ask.temporary import TemporaryLibrary
 
 QUESTION = "年次有給休暇は何日もらえますか"
 Run = Callable[..., tuple[int, str, str]]
@@ -105,3 +106,21 @@ def test_an_empty_question_folder_or_unknown_model_is_one_line(
     ):
         status, out, err = run(*arguments)
         assert (status, out) == (2, "") and len(err.strip().splitlines()) == 1
+
+
+def test_a_full_temporary_disk_ends_it_with_a_sentence(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def with_full_disk(temporary: TemporaryLibrary) -> TemporaryLibrary:
+        writer = temporary._storage._database._writer
+        (num_pages,) = writer.execute("PRAGMA page_count").fetchone()
+        writer.execute(f"PRAGMA max_page_count = {num_pages + 5}")
+        return temporary
+
+    monkeypatch.setattr(TemporaryLibrary, "__enter__", with_full_disk)
+    path = tmp_path / "長い.txt"
+    path.write_text(
+        "".join(f"第{n}条 会議は{n * n}階で開く。\n" for n in range(5000)), encoding="utf-8"
+    )
+    status, out, err = run(path, "--question", QUESTION)
+    assert (status, out) == (2, "") and "ディスク" in err

@@ -103,6 +103,8 @@ class _Terminal:
             open_ones = [d for d in documents if d.status not in _ENDED]
             if not open_ones:
                 break
+            if temporary.library.trouble:  # a full disk: nobody would make room meanwhile
+                raise temporary.library.trouble
             done = len(documents) - len(open_ones)
             self._show(text("ask.reading_files", self._language, done=done, total=len(documents)))
             time.sleep(POLL_S)
