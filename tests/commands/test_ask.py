@@ -1,6 +1,7 @@
 """`app.py ask` as scripts use it: results, progress apart from them, mistakes as one line."""
 
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from app import main
 from tests.documents.test_loader_pdf import encrypted
 from tests.tasks.ask_world import LEAVE, MEMO, rules_pdf
+from webui.storage import Documents, StorageError
 from webui.tasks.ask.temporary import TemporaryLibrary
 
 QUESTION = "年次有給休暇は何日もらえますか"
@@ -124,3 +126,16 @@ def test_a_full_temporary_disk_ends_it_with_a_sentence(
     )
     status, out, err = run(path, "--question", QUESTION)
     assert (status, out) == (2, "") and "ディスク" in err
+
+
+def test_a_library_that_cannot_be_made_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: object) -> None:
+        raise StorageError("storage.disk_full")
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(Documents, "create_collection", no_room)
+    with pytest.raises(StorageError):
+        TemporaryLibrary()
+    assert not list(tmp_path.iterdir())

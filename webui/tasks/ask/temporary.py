@@ -8,7 +8,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Iterable, Iterator
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from pathlib import Path
 from types import TracebackType
 
@@ -48,11 +48,15 @@ class TemporaryLibrary:
 
     def __init__(self, owner: str = LOCAL_OWNER) -> None:
         """Raises StorageError when the disk has no room for it."""
-        self._folder = Path(tempfile.mkdtemp(prefix="kajogaki-"))
-        self._storage = Storage(self._folder / "documents.db")
         self._owner = owner
-        self._collection = self.documents.create_collection(owner, "").id
-        self.library = Library(self.documents, self._folder / "files")
+        with ExitStack() as undo:
+            folder = Path(tempfile.mkdtemp(prefix="kajogaki-"))
+            undo.callback(shutil.rmtree, folder, ignore_errors=True)
+            self._storage = Storage(folder / "documents.db")
+            undo.callback(self._storage.close)
+            self._collection = self.documents.create_collection(owner, "").id
+            self.library = Library(self.documents, folder / "files")
+            self._undo = undo.pop_all()
 
     @property
     def documents(self) -> Documents:
@@ -71,8 +75,7 @@ class TemporaryLibrary:
 
     def close(self) -> None:
         self.library.close()
-        self._storage.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._undo.close()
 
     def add_file(self, path: Path, password: str = "") -> Document:
         """Read soon, in the document worker. Raises DocumentError."""
