@@ -118,6 +118,7 @@ def test_documents_of_the_caller_by_collection_and_by_id(
         {"documents": [{"name": "a", "text": "x", "more": 1}]},
         {"documents": [{"name": "a", "text": " \n"}]},
         {"documents": TEXTS * 40},
+        {"documents": [{"name": "a", "text": "x y " * 225_000}] * 3},
         {"documents": TEXTS, "collections": ["x"]},
         {"documents": ["x", TEXTS[0]]},
         {"collections": []},

@@ -21,6 +21,7 @@ from webui.tasks.ask.prompting import Wishes
 from webui.tasks.ask.temporary import answer_from_texts
 from webui.tasks.complete import BadAskError
 
+MAX_INLINE_CHARS = 2_000_000  # of all texts together: they are split and indexed for one answer
 SAMPLING_FIELDS = ("max_tokens", "temperature", "top_p")
 
 
@@ -114,6 +115,8 @@ def _inline(body: AnswersRequest) -> list[tuple[str, str]]:
     given = [item for item in body.documents or [] if isinstance(item, InlineDocument)]
     if given and body.collections:
         raise BadAskError("serving.not_together", "collections", other="documents: [{name, text}]")
+    if sum(len(item.text) for item in given) > MAX_INLINE_CHARS:
+        raise BadAskError("serving.texts_too_long", "documents", limit=MAX_INLINE_CHARS)
     return [(item.name, item.text) for item in given]
 
 

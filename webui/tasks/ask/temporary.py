@@ -27,20 +27,32 @@ async def answer_from_texts(
     pool: EnginePool, formats: Formats, asking: Asking, texts: Iterable[tuple[str, str]]
 ) -> AsyncGenerator[AnswerUpdate, None]:
     """As Asker.answer, from (name, text) each. Raises AskError when there is no text in them."""
+    pool.spec(asking.model_id)  # raises when there is no such model
     yield AnswerUpdate(AskState.SEARCHING)
-    temporary = TemporaryLibrary(asking.owner)
-    adding = asyncio.create_task(asyncio.to_thread(temporary.add_texts, texts))
+    filling = asyncio.create_task(asyncio.to_thread(_filled, asking.owner, texts))
     try:
-        while not (await asyncio.wait({adding}, timeout=HEARTBEAT_S))[0]:
+        while not (await asyncio.wait({filling}, timeout=HEARTBEAT_S))[0]:
             yield AnswerUpdate(AskState.SEARCHING)
-        adding.result()
+        temporary = filling.result()
         asker = Asker(temporary.library, temporary.documents, pool, formats)
         async with aclosing(asker.answer(asking)) as updates:
             async for update in updates:
                 yield update
     finally:
-        await asyncio.wait({adding})
-        await asyncio.to_thread(temporary.close)
+        await asyncio.wait({filling})
+        if not filling.cancelled() and filling.exception() is None:
+            await asyncio.to_thread(filling.result().close)
+
+
+def _filled(owner: str, texts: Iterable[tuple[str, str]]) -> "TemporaryLibrary":
+    """Raises AskError when there is no text in them, StorageError; leaves nothing behind then."""
+    temporary = TemporaryLibrary(owner)
+    try:
+        temporary.add_texts(texts)
+    except BaseException:
+        temporary.close()
+        raise
+    return temporary
 
 
 class TemporaryLibrary:
