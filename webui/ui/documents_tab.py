@@ -4,14 +4,17 @@
 panel is one for all views: search results and citations in answers open it.
 """
 
+import asyncio
 import secrets
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import gradio as gr
 
 from webui.application import LOCAL_USER, Application
 from webui.documents.pages import Span
+from webui.documents.retriever import Found
 from webui.errors import AppError
 from webui.strings import Language
 from webui.ui.chat_events import telling
@@ -57,19 +60,25 @@ def wire_documents(
 
 
 class DocumentsEvents:
-    """The handlers. They block a little, so `telling` runs them in threads."""
+    """The handlers. They block a little, so they run in threads."""
 
     def __init__(self, application: Application) -> None:
         self._application = application
         self._library = application.library
         self._documents = application.storage.documents
         self._tests = CollectionTests(application.library)
+        # A search may wait until an embedder has loaded; the threads of all others stay free.
+        self._searchers = ThreadPoolExecutor(2, thread_name_prefix="search")
 
-    def on_documents(self, event: gr.EventData, request: gr.Request) -> Any:
+    async def on_documents(self, event: gr.EventData, request: gr.Request) -> Any:
         """Do `action`, then answer with the view, or with what was asked for alone."""
         data = event._data if isinstance(event._data, dict) else {}
-        owner, language = _reader(request)
         action = text_of(data, "action")
+        threads = self._searchers if action == "search" else None
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(threads, self._answer, action, data, *_reader(request))
+
+    def _answer(self, action: str, data: dict[str, Any], owner: str, language: Language) -> Any:
         # Gradio does not pass on an answer that equals the last one, and polling waits for it.
         head: dict[str, Any] = {"nonce": secrets.token_hex(4)}
         if data.get("first") is True:
@@ -125,9 +134,12 @@ class DocumentsEvents:
         question = text_of(data, "question")[:MAX_QUESTION_CHARS]
         collection = text_of(data, "collection")
         among = None
-        if collection:
-            among = [one.id for one in self._documents.documents(owner, collection)]
-        found = self._library.search(owner, question, NUM_FOUND, among)
+        try:
+            if collection:
+                among = [one.id for one in self._documents.documents(owner, collection)]
+            found = self._library.search(owner, question, NUM_FOUND, among)
+        except AppError as error:  # the page waits for an answer before it searches again
+            found = Found([], used_vectors=False, problem=error)
         return found_view(found, question, language)
 
     def rename(self, owner: str, data: dict[str, Any]) -> None:

@@ -5,11 +5,14 @@ import { act, cut, s, shown } from "./documents_core.js";
 import { openSource } from "./source.js";
 
 const DELAY_MS = 150;
+const LOST_MS = 10_000; // an answer is not waited for any longer
 
 let box = null;
 let results = null;
 let timer = 0;
 let found = null;
+let asked = null; // what is being searched for: one search at a time, as a model may have to load
+let lost = 0;
 
 /** The line to type in, and the place of what is found. `onQuery` hears whether something is asked. */
 export function finder(onQuery, onAsk) {
@@ -26,7 +29,7 @@ export function finder(onQuery, onAsk) {
     const question = box.value.trim();
     form.classList.toggle("empty", !question);
     onQuery(Boolean(question));
-    if (!question) { found = null; drawFound(); } else timer = setTimeout(() => act("search", { question }), DELAY_MS);
+    if (!question) { found = null; drawFound(); } else timer = setTimeout(searchAgain, DELAY_MS);
   };
   form.classList.add("empty");
   box.addEventListener("input", begin);
@@ -34,16 +37,32 @@ export function finder(onQuery, onAsk) {
   return [form, results];
 }
 
-/** The same question again, where another collection is shown. */
+/** Search for what the line says, in the collection that is shown; soon, while a search is under way. */
 export function searchAgain() {
-  if (box?.value.trim()) act("search", { question: box.value.trim() });
+  const question = box?.value.trim();
+  if (!question || asked !== null) return;
+  asked = current();
+  lost = setTimeout(goOn, LOST_MS);
+  act("search", { question });
 }
 
 export function takeFound(answer) {
-  if (answer.question !== box?.value.trim()) return; // an older question's
+  const isOlder = asked !== null && asked !== current();
+  goOn();
+  if (isOlder || answer.question !== box?.value.trim()) return;
   found = answer;
   drawFound();
 }
+
+/** The search is over, or given up: the next one, when something else was typed meanwhile. */
+function goOn() {
+  clearTimeout(lost);
+  const last = asked;
+  asked = null;
+  if (last !== null && last !== current()) searchAgain();
+}
+
+const current = () => `${shown.collection}\n${box?.value.trim()}`;
 
 function drawFound() {
   results.hidden = !found;
