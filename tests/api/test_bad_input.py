@@ -120,9 +120,17 @@ def test_bodies_that_are_no_json_object(http: httpx.Client, body: bytes) -> None
 def test_a_body_of_10_mb_is_413_whatever_it_declares(http: httpx.Client) -> None:
     body = json.dumps(chat(user="x" * 10_000_000)).encode()
     kind = {"content-type": "application/json"}
-    refused(http.post(CHAT, content=body, headers=kind), 413)
-    chunks = (body[at : at + 65536] for at in range(0, len(body), 65536))
-    refused(http.post(CHAT, content=chunks, headers=kind), 413)
+    for is_declared in (True, False):
+        for _ in range(8):  # the answer can be lost where the server closes on one who still sends
+            chunks = (body[at : at + 65536] for at in range(0, len(body), 65536))
+            try:
+                answer = http.post(CHAT, content=body if is_declared else chunks, headers=kind)
+            except httpx.TransportError:
+                continue
+            refused(answer, 413)
+            break
+        else:
+            raise AssertionError("never an answer")
 
 
 def test_unknown_paths_and_methods_have_the_same_shape(http: httpx.Client) -> None:
