@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.command_line import status
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -23,15 +25,20 @@ def app(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
 
 def assert_one_clear_line(result: subprocess.CompletedProcess[str], *parts: str) -> None:
     assert result.returncode == 2
-    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
-    assert "Traceback" not in result.stderr
+    assert_one_line(result.stderr, *parts)
+
+
+def assert_one_line(printed: str, *parts: str) -> None:
+    assert len(printed.strip().splitlines()) == 1, printed
+    assert "Traceback" not in printed
     for part in parts:
-        assert part in result.stderr
+        assert part in printed
 
 
 @pytest.mark.parametrize("port", ["99999", "-1", "abc", ""])
-def test_a_wrong_port(port: str) -> None:
-    assert_one_clear_line(app("serve", f"--port={port}"), "port")
+def test_a_wrong_port(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status("serve", f"--port={port}") == 2
+    assert_one_line(capsys.readouterr().err, "port")
 
 
 def test_a_taken_port(tmp_path: Path) -> None:
@@ -59,9 +66,11 @@ def test_an_address_that_is_not_ours(tmp_path: Path) -> None:
     assert_one_clear_line(app("serve", "--host", "0.0.0.0", "--data-dir", str(tmp_path)), "0.0.0.0")
 
 
-def test_an_unknown_option_and_an_unknown_command() -> None:
-    assert_one_clear_line(app("serve", "--prot", "1"), "--prot")
-    assert_one_clear_line(app("sevre"), "sevre")
+def test_an_unknown_option_and_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status("serve", "--prot", "1") == 2
+    assert_one_line(capsys.readouterr().err, "--prot")
+    assert status("sevre") == 2
+    assert_one_line(capsys.readouterr().err, "sevre")
 
 
 @pytest.mark.parametrize(
@@ -71,10 +80,13 @@ def test_an_unknown_option_and_an_unknown_command() -> None:
         ("en", ("usage: app.py serve", "options:", "show this help", "port to listen on")),
     ],
 )
-def test_help_in_both_languages(language: str, words: tuple[str, ...]) -> None:
+def test_help_in_both_languages(
+    language: str, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
     """argparse's own words are English wherever it runs."""
-    result = app("--language", language, "serve", "--help")
-    assert result.returncode == 0 and all(word in result.stdout for word in words)
+    assert status("--language", language, "serve", "--help") == 0
+    printed = capsys.readouterr().out
+    assert all(word in printed for word in words)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The command line as scripts use it: pipes, JSON, exit status, both languages."""
 
+import io
 import json
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.command_line import status
 from webui.config import PROJECT_DIR
 from webui.strings import Language, table
 
@@ -64,11 +66,18 @@ def test_chat_gives_json_for_scripts_and_repeats_with_a_seed(data_dir: Path) -> 
     ],
     ids=" ".join,
 )
-def test_a_mistake_is_status_2_and_one_line(arguments: tuple[str, ...], data_dir: Path) -> None:
-    made = app(*arguments, data_dir=data_dir)
-    assert made.returncode == 2, made.stdout
-    assert made.stderr.strip() and made.stderr.count("\n") == 1
-    assert made.stdout == ""
+def test_a_mistake_is_status_2_and_one_line(
+    arguments: tuple[str, ...],
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    folders = ["--data-dir", str(data_dir), "--models-dir", str(data_dir.parent / "models")]
+    assert status(*arguments, *folders) == 2
+    printed = capsys.readouterr()
+    assert printed.err.strip() and printed.err.count("\n") == 1
+    assert printed.out == ""
 
 
 def test_bench_prints_one_json_line(data_dir: Path) -> None:
@@ -82,17 +91,16 @@ def test_bench_prints_one_json_line(data_dir: Path) -> None:
 
 @pytest.mark.parametrize("command", ["chat", "bench", "keys", "keys create"])
 @pytest.mark.parametrize("language", list(Language))
-def test_help_is_in_both_languages(command: str, language: Language, data_dir: Path) -> None:
-    made = subprocess.run(
-        [sys.executable, "app.py", *command.split(), "--help"],
-        cwd=PROJECT_DIR,
-        env={"KAJOGAKI_LANGUAGE": language, "PATH": "/usr/bin", "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-    )
-    assert made.returncode == 0
+def test_help_is_in_both_languages(
+    command: str,
+    language: Language,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("KAJOGAKI_LANGUAGE", language)
+    monkeypatch.setenv("COLUMNS", "200")
+    assert status(*command.split(), "--help") == 0
     words = {"chat": "system_help", "bench": "bench_tokens_help"}.get(command, "password_help")
     if command == "keys":
         words = "keys_list_help"
-    assert table()[f"commands.{words}"][language] in made.stdout
+    assert table()[f"commands.{words}"][language] in capsys.readouterr().out

@@ -177,6 +177,7 @@ def test_after_a_kill_the_next_run_goes_on_where_it_stopped(hub: Hub, folder: Pa
     assert hub.requests[-1].endswith(f"bytes={size}-")
 
 
+@pytest.mark.thorough
 def test_cut_connections_are_taken_up_again(hub: Hub, downloads: Downloads, folder: Path) -> None:
     hub.cut_after = [1_000_000, 500_000, 0]
     downloads.start(REQUEST)

@@ -90,6 +90,7 @@ WRITE_FOREVER = """
 """
 
 
+@pytest.mark.thorough
 def test_twenty_kills_lose_no_message_that_was_acknowledged(path: Path) -> None:
     acknowledged: list[tuple[str, str]] = []
     for _ in range(20):

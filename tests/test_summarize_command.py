@@ -1,5 +1,6 @@
 """`app.py summarize` as scripts use it: real processes, pipes, exit codes, kill -9."""
 
+import io
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.command_line import status
 from tests.tasks.summary_world import ME, document
 from webui.storage import Storage
 
@@ -73,12 +75,20 @@ def test_a_folder_gives_one_result_each(tmp_path: Path) -> None:
     ],
     ids=["empty", "too many bullets", "no file", "no model"],
 )
-def test_mistakes_are_one_line_and_exit_2(tmp_path: Path, arguments: list[str], text: str) -> None:
-    done = run(tmp_path, *arguments, text=text)
-    assert done.returncode == 2
-    assert len(done.stderr.strip().splitlines()) == 1 and done.stdout == ""
+def test_mistakes_are_one_line_and_exit_2(
+    arguments: list[str],
+    text: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8"))
+    assert status(*command(tmp_path, *arguments)[2:]) == 2
+    printed = capsys.readouterr()
+    assert len(printed.err.strip().splitlines()) == 1 and printed.out == ""
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("standin")
 def test_a_killed_program_goes_on_where_it_was(tmp_path: Path) -> None:
     path = tmp_path / "long.txt"

@@ -126,6 +126,7 @@ def test_a_wrong_key_is_401_in_openais_shape(guarded: Guarded) -> None:
         guarded.server.client("kjg-wrong").models.list()
 
 
+@pytest.mark.thorough
 def test_a_revoked_key_is_refused_at_once(guarded: Guarded) -> None:
     data_dir = guarded.server.folder / "data"
     made: dict[str, Any] = json.loads(

@@ -16,6 +16,8 @@ from webui.documents.process import EmbedderProcess
 from webui.documents.vectors import FaissStore, VectorStore
 from webui.storage import DocumentStatus, Storage
 
+pytestmark = pytest.mark.thorough  # torch takes ten seconds to import
+
 ME = "me"
 MODELS = Path(__file__).parents[2] / "models"
 TEXTS = {"a.txt": "年次有給休暇は十日を与える。", "b.txt": "出張の旅費は実費を支給する。"}
@@ -101,7 +103,6 @@ def test_a_document_goes_and_is_read_anew_while_the_vector_store_is_away(
     library.close()
 
 
-@pytest.mark.thorough
 def test_another_model_is_offered_and_never_mixed(
     storage: Storage, tiny_model: Path, tiny_process: EmbedderProcess, tmp_path: Path
 ) -> None:

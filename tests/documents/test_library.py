@@ -356,10 +356,11 @@ def check_consistent(path: Path) -> None:
     db.close()
 
 
+@pytest.mark.thorough
 def test_the_index_is_whole_after_every_kill(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
-    for _ in range(int(os.environ.get("KAJOGAKI_TEST_KILLS", "5"))):
+    for _ in range(int(os.environ.get("KAJOGAKI_TEST_KILLS", "20"))):
         process = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(ADD_FOREVER), str(folder)],
             cwd=ROOT,

@@ -139,6 +139,7 @@ def test_mixing_keeps_what_both_agree_on_first() -> None:
     assert set(scores) == {1, 2, 3, 4}
 
 
+@pytest.mark.thorough
 def test_a_model_says_what_it_is_and_embeds_unit_vectors(tiny_process: EmbedderProcess) -> None:
     ready = tiny_process.ready()
     assert (ready.num_dimensions, ready.query_prompt) == (32, "query: ")
@@ -177,6 +178,7 @@ def test_a_broken_model_folder_is_one_sentence(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.thorough
 def test_a_bi_encoder_is_no_reranker(tiny_process: EmbedderProcess, tiny_model: Path) -> None:
     with pytest.raises(DocumentError):
         tiny_process.rerank(tiny_model, "質問", ("文章",))

@@ -129,6 +129,7 @@ async def _reading(events: Any) -> Progress:
     return event
 
 
+@pytest.mark.thorough
 def test_it_is_never_quiet_for_long(standin: Path) -> None:
     async def test() -> None:
         async with started(standin, n_slots=1) as engine:

@@ -102,7 +102,9 @@ def _write_tricky_vocabulary(path: Path) -> None:
     writer.close()
 
 
-@pytest.fixture(scope="module", params=["tricky", "standin"])
+@pytest.fixture(
+    scope="module", params=[pytest.param("tricky", marks=pytest.mark.thorough), "standin"]
+)
 def oracle(
     request: pytest.FixtureRequest, standin: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Oracle]:

@@ -23,6 +23,8 @@ from webui.tasks.summarize.settings import SummarySettings
 from webui.tasks.summarize.source import pasted
 from webui.tasks.summarize.summarizer import Summarizer
 
+pytestmark = pytest.mark.thorough  # torch takes ten seconds to import
+
 WORDS = (
     ("revenue", "売上"), ("rose", "増え", "伸び"), ("factory", "工場"), ("opens", "開く", "稼働"),
     ("spring", "春"), ("employees", "従業員"), ("training", "研修"), ("president", "社長"),

@@ -26,6 +26,7 @@ def test_an_answer_streams_with_its_numbers_and_survives_a_reload(page: Page, si
     expect(page.locator(".meter")).to_contain_text("/ 8,192")
 
 
+@pytest.mark.thorough
 def test_updates_come_at_most_ten_times_a_second(open_page: OpenPage, site: Site) -> None:
     page = open_page(f"/?chat={site.conversation(**{**ENDLESS, 'max_tokens': 200})}")
     page.evaluate(
@@ -58,6 +59,7 @@ def test_stop_keeps_what_was_written(open_page: OpenPage, site: Site) -> None:
     expect(page.locator(".turn.user")).to_have_count(2)
 
 
+@pytest.mark.thorough
 def test_stop_reaches_an_answer_from_another_tab(open_page: OpenPage, site: Site) -> None:
     chat = site.conversation(**ENDLESS)
     page = open_page(f"/?chat={chat}")
@@ -76,6 +78,7 @@ def test_stop_reaches_an_answer_from_another_tab(open_page: OpenPage, site: Site
     expect(other.locator(".turn.assistant .notice")).to_contain_text("途中で止まった")
 
 
+@pytest.mark.thorough
 def test_a_closed_tab_frees_the_engine(open_page: OpenPage, site: Site) -> None:
     chat = site.conversation(**ENDLESS)
     page = open_page(f"/?chat={chat}")
@@ -134,6 +137,7 @@ def test_undo_brings_the_question_back_and_delete_removes_the_rest(page: Page, s
     wait_for_answer(page)
 
 
+@pytest.mark.thorough
 def test_only_the_last_turns_are_shown_at_first(open_page: OpenPage, site: Site) -> None:
     texts = [f"{'答え' if n % 2 else '質問'}{n // 2 + 1}" for n in range(26)]
     page = open_page(f"/?chat={site.conversation(*texts)}")
@@ -194,6 +198,7 @@ def test_a_megabyte_of_text_is_kept_and_explained(page: Page, site: Site) -> Non
     page.get_by_role("button", name="停止").click()
 
 
+@pytest.mark.thorough
 def test_a_long_system_prompt_is_one_of_the_choices(open_page: OpenPage, site: Site) -> None:
     chat = site.conversation("質問です")
     site.storage.update_conversation(OWNER, chat, system_prompt="かならず守ってください。" * 3000)
@@ -267,6 +272,7 @@ def test_a_lost_server_keeps_what_was_typed(open_page: OpenPage, site: Site) -> 
     expect(composer(page)).to_have_value("届かない文")
 
 
+@pytest.mark.thorough
 def test_the_end_stays_in_sight_until_the_reader_scrolls_up(
     open_page: OpenPage, site: Site
 ) -> None:

@@ -64,6 +64,7 @@ def test_delete_can_be_taken_back(open_page: OpenPage, site: Site) -> None:
     assert site.storage.conversation(OWNER, chat).title == "消される会話"
 
 
+@pytest.mark.thorough
 def test_back_returns_to_the_previous_conversation(open_page: OpenPage, site: Site) -> None:
     site.conversation("一", "1", title="戻る先")
     site.conversation("二", "2", title="今の会話")
@@ -79,6 +80,7 @@ def test_back_returns_to_the_previous_conversation(open_page: OpenPage, site: Si
     assert not re.search("chat=", page.url)
 
 
+@pytest.mark.thorough
 def test_a_draft_waits_in_its_conversation(open_page: OpenPage, site: Site) -> None:
     site.conversation("あ", "い", title="下書きの会話")
     page = open_page()

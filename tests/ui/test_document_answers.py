@@ -87,6 +87,7 @@ def test_citations_lead_to_the_place_and_doubts_are_marked(
     expect(cite).to_be_focused()
 
 
+@pytest.mark.thorough
 def test_the_switch_belongs_to_the_conversation(page: Page, site: Site, chunk: ChunkRow) -> None:
     use = page.get_by_role("button", name="資料を使う")
     expect(use).to_have_attribute("aria-pressed", "false")
@@ -113,6 +114,7 @@ def test_the_switch_belongs_to_the_conversation(page: Page, site: Site, chunk: C
     expect(use).to_have_attribute("aria-pressed", "false")
 
 
+@pytest.mark.thorough
 def test_a_question_from_the_documents_begins_a_chat(page: Page, chunk: ChunkRow) -> None:
     page.get_by_role("link", name="資料").click()
     page.get_by_role("searchbox").fill("旅費の精算はいつまで")

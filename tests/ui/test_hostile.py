@@ -53,6 +53,7 @@ def test_an_answer_cannot_run_or_load_anything(open_page: OpenPage, site: Site) 
     assert_inert(page)
 
 
+@pytest.mark.thorough
 def test_other_names_are_inert_too(open_page: OpenPage, site: Site) -> None:
     site.storage.save_preset(OWNER, MARKUP[:60], {"temperature": 1.0})
     site.conversation(MARKUP + "目印", "x", title=MARKUP)
@@ -93,6 +94,7 @@ def test_markdown_code_tables_and_formulas_are_drawn(open_page: OpenPage, site: 
     assert page.evaluate("navigator.clipboard.readText()") == answer
 
 
+@pytest.mark.thorough
 def test_reasoning_is_folded_away(open_page: OpenPage, site: Site) -> None:
     chat = site.conversation("考えて", "答え")
     site.storage.update_message(OWNER, site.path(chat)[-1].id, reasoning="まず**分解**する")

@@ -104,11 +104,13 @@ def text_to_summarize(page: Page) -> Locator:
     return page.locator("#summary-view textarea")
 
 
-BOXES = [composer, rename, edit, search, system_prompt, preset_name]
-BOXES += [template, family_name, text_to_summarize]
+BOXES = (composer, rename, edit, search)
+MORE_BOXES = (system_prompt, preset_name, template, family_name, text_to_summarize)
 
 
-@pytest.mark.parametrize("box_of", BOXES)
+@pytest.mark.parametrize(
+    "box_of", [*BOXES, *(pytest.param(box, marks=pytest.mark.thorough) for box in MORE_BOXES)]
+)
 def test_composing_does_nothing_else(
     open_page: OpenPage, site: Site, box_of: Callable[[Page], Locator]
 ) -> None:
@@ -149,6 +151,7 @@ def test_escape_while_composing_does_not_stop_the_answer(open_page: OpenPage, si
     expect(composer(page)).to_have_value(WORD)
 
 
+@pytest.mark.thorough
 def test_a_composition_survives_the_whole_stream(page: Page) -> None:
     composer(page).fill("こんにちは")
     composer(page).press("Enter")

@@ -40,6 +40,7 @@ def test_the_exact_prompt_with_its_tokens(open_page: OpenPage, site: Site) -> No
     _shoot(page, "desktop")
 
 
+@pytest.mark.thorough
 def test_another_format_is_remembered_and_taken_back(open_page: OpenPage, site: Site) -> None:
     chat = site.conversation("質問です", "答え")
     page = inspector(open_page(f"/?chat={chat}"))
@@ -60,6 +61,7 @@ def test_another_format_is_remembered_and_taken_back(open_page: OpenPage, site: 
         site.storage.set_setting(OWNER, "family:standin", "")
 
 
+@pytest.mark.thorough
 def test_an_edited_template_is_previewed_saved_and_removed(open_page: OpenPage, site: Site) -> None:
     chat = site.conversation("質問です", "答え")
     page = inspector(open_page(f"/?chat={chat}"))
@@ -82,6 +84,7 @@ def test_an_edited_template_is_previewed_saved_and_removed(open_page: OpenPage, 
         site.storage.set_setting(OWNER, "family:standin", "")
 
 
+@pytest.mark.thorough
 def test_what_the_format_reads_is_set_in_the_panel(open_page: OpenPage, site: Site) -> None:
     chat = site.conversation("質問です", "答え")
 
@@ -106,6 +109,7 @@ def test_what_the_format_reads_is_set_in_the_panel(open_page: OpenPage, site: Si
         site.storage.set_setting(OWNER, "family:standin", "")
 
 
+@pytest.mark.thorough
 def test_a_phone_shows_it_over_the_whole_screen(open_page: OpenPage, site: Site) -> None:
     chat = site.conversation("質問です", "答え")
     page = open_page(f"/?chat={chat}", viewport=PHONE, color_scheme="dark")
@@ -134,6 +138,7 @@ def test_a_model_without_a_format_says_so_on_the_page(open_page: OpenPage, site:
         site.storage.set_setting(OWNER, "family:standin", "")
 
 
+@pytest.mark.thorough
 def test_a_broken_template_changes_nothing(open_page: OpenPage, site: Site) -> None:
     page = inspector(open_page(f"/?chat={site.conversation('質問です', '答え')}"))
     page.get_by_text("テンプレートを編集").click()

@@ -221,6 +221,7 @@ def test_what_the_hub_refuses_is_one_sentence(visit: Visit, models_site: ModelsS
     expect(page.get_by_role("alert")).to_contain_text("リポジトリの名前ではありません")
 
 
+@pytest.mark.thorough
 def test_options_show_their_cost_before_they_are_saved(
     visit: Visit, models_site: ModelsSite, model_bytes: bytes
 ) -> None:
@@ -245,6 +246,7 @@ def test_options_show_their_cost_before_they_are_saved(
     expect(page.get_by_role("alert")).to_contain_text("n_threads")
 
 
+@pytest.mark.thorough
 def test_hostile_names_are_only_text(visit: Visit, models_site: ModelsSite, standin: Path) -> None:
     shutil.copy(standin, models_site.folder / "<img src=x onerror=document.title=1>.gguf")
     page = visit()
@@ -252,6 +254,7 @@ def test_hostile_names_are_only_text(visit: Visit, models_site: ModelsSite, stan
     assert page.locator("#models-view img").count() == 0
 
 
+@pytest.mark.thorough
 def test_it_fits_a_phone_by_day_and_by_night(visit: Visit, models_site: ModelsSite) -> None:
     for scheme in ("light", "dark"):
         page = visit(viewport=PHONE, color_scheme=scheme)

@@ -13,6 +13,7 @@ from tests.ui.conftest import OpenPage
 pytestmark = pytest.mark.browser
 
 
+@pytest.mark.thorough
 def test_the_model_is_chosen_per_conversation(
     open_page: OpenPage, site: Site, standin: Path
 ) -> None:
@@ -72,6 +73,7 @@ def test_settings_made_before_the_first_message_count(page: Page, site: Site) ->
     assert site.storage.conversation(OWNER, conversation_of(page)).sampling == {"max_tokens": 32}
 
 
+@pytest.mark.thorough
 def test_how_to_answer_is_set_before_the_first_message(open_page: OpenPage, site: Site) -> None:
     site.storage.set_setting(OWNER, "family:standin", "gpt-oss")
     try:
@@ -94,6 +96,7 @@ def test_how_to_answer_is_set_before_the_first_message(open_page: OpenPage, site
         site.storage.set_setting(OWNER, "family:standin", "")
 
 
+@pytest.mark.thorough
 def test_the_panel_shows_what_the_makers_recommend(open_page: OpenPage, site: Site) -> None:
     """It showed the engine's defaults, and setting one of those changed nothing."""
     chat = site.conversation("設定", "はい")
