@@ -15,10 +15,9 @@ from filelock import FileLock
 
 import tests.budget  # noqa: F401 (Hypothesis's profiles, before any test is read)
 from tests.makegguf import tiny_hybrid, tiny_recurrent
+from tests.places import BUILTIN_DIR, ROOT
 from tests.site import site as site
 
-ROOT = Path(__file__).parent.parent
-BUILTIN_DIR = ROOT / "build" / "tests" / "builtin"  # the stand-in alone, quick and without opinions
 os.environ.setdefault("KAJOGAKI_MODEL", "standin")  # of every process that tests start
 
 

@@ -21,7 +21,7 @@ from models.builtin import evaluate, lessons, train, vocabulary
 from models.builtin.corpus import Corpus, CorpusError, Paragraph, Question, load
 from models.builtin.export import DEFAULT_PATH, export
 from models.builtin.model import Model, Shape
-from tests.conftest import ROOT
+from tests.places import ROOT
 from webui.catalog import BUILTIN_ID, Catalog
 from webui.engine.tokenizer import Tokenizer as ModelTokenizer
 

@@ -50,6 +50,14 @@ def test_text_from_a_pipe_becomes_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("standin")
+def test_an_embedder_that_is_not_there_takes_nothing_away(tmp_path: Path) -> None:
+    asked = ("-", "--bullets", "2", "--mode", "abstract", "--format", "json", "--embedder")
+    without, missing = (run(tmp_path, *asked, name, text=document(1)) for name in ("off", "gone"))
+    assert without.returncode == missing.returncode == 0, missing.stderr
+    assert len(json.loads(missing.stdout)["bullets"]) == 2
+
+
+@pytest.mark.usefixtures("standin")
 def test_a_folder_gives_one_result_each(tmp_path: Path) -> None:
     folder = tmp_path / "texts"
     folder.mkdir()

@@ -8,6 +8,7 @@ import json
 import struct
 import types
 import typing
+from array import array
 from dataclasses import asdict, fields, is_dataclass
 from functools import cache
 from typing import Any, BinaryIO
@@ -41,7 +42,7 @@ class Codec:
 
     def encode(self, message: Any) -> bytes:
         """`message` as one JSON frame. Inverse: decode."""
-        return json.dumps([type(message).__name__, asdict(message)]).encode()
+        return json.dumps([type(message).__name__, asdict(message)], default=_listed).encode()
 
     def decode(self, frame: bytes) -> Any:
         """The message in `frame`. Raises ValueError on anything that is not one of ours."""
@@ -50,6 +51,13 @@ class Codec:
             return _build(self._kinds[name], values)
         except (TypeError, KeyError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise ValueError(f"not one of our messages: {error!r}") from error
+
+
+def _listed(value: Any) -> list[int]:
+    """An array of C integers as JSON knows it."""
+    if not isinstance(value, array):
+        raise TypeError(f"{value!r} is in no message")
+    return value.tolist()
 
 
 def _build(kind: Any, value: Any) -> Any:
@@ -64,6 +72,8 @@ def _build(kind: Any, value: Any) -> Any:
         return None if value is None else _build(arguments[0], value)
     if origin is dict:
         return dict(value)
+    if kind is array:
+        return array("i", value)
     if origin is tuple:
         if len(arguments) == 2 and arguments[1] is not Ellipsis:
             return tuple(_build(k, v) for k, v in zip(arguments, value, strict=True))

@@ -26,8 +26,8 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as our workers have it: both 
 import llama_cpp
 
 from tests.bench.engine import MODEL, make_model
-from tests.conftest import BUILTIN_DIR
 from tests.makegguf import random_llama
+from tests.places import BUILTIN_DIR
 from tests.tasks.summary_world import document
 from webui.catalog import Catalog
 from webui.config import Settings
@@ -53,6 +53,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=180, help="written in each call")
     parser.add_argument("--small", action="store_true", help="a small model, to try the bench")
     options = parser.parse_args()
+    assert "OMP_THREAD_LIMIT" not in os.environ, "one thread, whatever --threads says"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bench.gguf"
         if options.small:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import BUILTIN_DIR
 from tests.documents.makepdf import pdf, set_lines
+from tests.places import BUILTIN_DIR
 from webui.catalog import Catalog
 from webui.config import Settings
 from webui.documents.library import Library

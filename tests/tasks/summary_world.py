@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import BUILTIN_DIR
+from tests.places import BUILTIN_DIR
 from webui.catalog import Catalog
 from webui.config import Settings
 from webui.engine.pool import EnginePool

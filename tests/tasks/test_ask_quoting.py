@@ -5,7 +5,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import ROOT
+from tests.places import ROOT
 from tests.tasks.ask_world import LEAVE, rules_pdf, shelf, world
 from webui.documents.pages import Span
 from webui.engine.grammar import Grammar, Matcher

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import BUILTIN_DIR
 from tests.documents.makemodel import bilingual_model
+from tests.places import BUILTIN_DIR
 from tests.tasks.summary_world import ME, World, in_world
 from webui.documents.process import EmbedderProcess, LocalEmbedder
 from webui.strings import Language

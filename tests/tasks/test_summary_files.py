@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -89,6 +90,16 @@ def test_exports_say_pages_and_doubts() -> None:
     assert "[p.3](%E5%A0%B1%E5%91%8A%20%E6%9B%B8.pdf#page=3)" in markdown
     assert "\\*12%\\*" in markdown and "⚠" in markdown and "## 売上" in markdown
     assert to_text(SUMMARY) == "売上\n・売上は*12%*増えた。\n\n利益\n・利益は横ばい。\n"
+
+
+def test_what_was_found_by_meaning_is_marked() -> None:
+    near = Quote(page=4, quote="Sales rose.", score=0.7, start=0, end=11, by="meaning")
+    bullet = replace(SUMMARY.bullets[0], sources=(*SUMMARY.bullets[0].sources, near))
+    summary = replace(SUMMARY, bullets=(bullet,))
+    markdown = exported(summary, ExportFormat.MARKDOWN, Language.JA).decode()
+    assert "[p.3](" in markdown and "[≈ p.4](" in markdown
+    with zipfile.ZipFile(io.BytesIO(exported(summary, ExportFormat.WORD, Language.JA))) as archive:
+        assert "≈ p.4 「Sales rose.」" in archive.read("word/document.xml").decode()
 
 
 def test_json_has_the_documented_shape() -> None:

@@ -1,6 +1,7 @@
 """The 資料 view in a real browser, with real files: add, read, search, see the page."""
 
 import re
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -165,3 +166,45 @@ def test_a_scan_is_read_on_a_phone(open_page: OpenPage) -> None:
     assert box and (box["width"], box["height"]) == (PHONE["width"], PHONE["height"])
     page.keyboard.press("Shift+Tab")
     assert page.evaluate("document.querySelector('.source').contains(document.activeElement)")
+
+
+@pytest.mark.thorough
+def test_files_and_a_folder_are_dropped_on_the_page(page: Page, tmp_path: Path) -> None:
+    folder = tmp_path / "書類"
+    (folder / "古い").mkdir(parents=True)
+    for path in (folder / "一.txt", folder / "古い" / "二.txt", tmp_path / "三.txt"):
+        path.write_text(f"{path.name}に書かれた文である。", encoding="utf-8")
+    visit(page)
+    drop(page, page.locator(".drop"), tmp_path / "三.txt")
+    is_ready(page, "三.txt")
+    drop(page, page.locator(".drop"), folder)
+    is_ready(page, "一.txt")
+    is_ready(page, "二.txt")
+
+
+def drop(page: Page, place: Locator, path: Path) -> None:
+    """As from the system's file manager."""
+    box = place.bounding_box()
+    assert box
+    at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    session = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": kind, **at, "data": data})
+
+
+@pytest.mark.thorough
+def test_documents_of_another_embedder_are_embedded_anew(page: Page, site: Site) -> None:
+    visit(page)
+    add(page, file("規程.txt", RULES))
+    is_ready(page, "規程.txt")
+    line = page.locator(".embedder")
+    expect(line).to_contain_text("の両方で探します", timeout=READ)
+    with sqlite3.connect(site.storage_folder / "kajogaki.db") as database:
+        database.execute("UPDATE embedders SET fingerprint = 'other', name = '前のモデル'")
+    database.close()
+    page.reload()
+    expect(line).to_contain_text("これまで: 前のモデル", timeout=READ)
+    line.get_by_role("button", name="埋め込み直す").click()
+    expect(line).to_contain_text("の両方で探します", timeout=READ)
+    expect(line.get_by_role("button")).to_have_count(0)

@@ -14,7 +14,8 @@ from typing import Any
 
 from webui.catalog import Catalog
 from webui.config import PROJECT_DIR, Settings
-from webui.documents.process import DocumentReader
+from webui.documents.embedders import choose_embedder
+from webui.documents.process import DocumentReader, EmbedderProcess, LocalEmbedder
 from webui.engine.options import OptionsMemory
 from webui.engine.pool import EnginePool
 from webui.errors import AppError
@@ -93,6 +94,19 @@ def _choice(
     parser.add_argument(name, choices=names, default=str(usual), help=help_text)
 
 
+def _embedder(settings: Settings, catalog: Catalog) -> LocalEmbedder | None:
+    """What sources are found with by meaning; its process starts when it is first needed."""
+    choice = choose_embedder(
+        catalog.entries().entries,
+        settings.models_dir,
+        PROJECT_DIR / "models" / "builtin-embedder",
+        embedder=settings.embedder,
+    )
+    if choice is None:
+        return None
+    return LocalEmbedder(choice.name, EmbedderProcess(choice.path), choice.is_builtin)
+
+
 class _Terminal:
     def __init__(
         self, settings: Settings, options: argparse.Namespace, wanted: SummarySettings
@@ -102,7 +116,8 @@ class _Terminal:
         self._pool = EnginePool(catalog, settings, OptionsMemory(self._storage).of)
         self._reader = DocumentReader()
         formats = Formats(self._storage, settings.data_dir / FAMILIES)
-        self._summarizer = Summarizer(self._storage, self._pool, formats)
+        self._embedder = _embedder(settings, catalog)
+        self._summarizer = Summarizer(self._storage, self._pool, formats, lambda: self._embedder)
         self._model_id = settings.model
         self._options = options
         self._wanted = wanted
@@ -115,6 +130,8 @@ class _Terminal:
     async def close(self) -> None:
         await self._pool.close()
         self._reader.stop()
+        if self._embedder:
+            self._embedder.process.stop()
         self._storage.close()
 
     async def summarize_all(self) -> int:

@@ -7,6 +7,7 @@ second axis counts columns from right to left. So everything after this is writt
 import math
 import statistics
 import unicodedata
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ class Line:
     """One printed line. `text[i]` reaches from `edges[2i]` to `edges[2i + 1]` along the line."""
 
     text: str
-    edges: list[float]
+    edges: "array[float]"
     near: float  # across the line, growing in reading order
     far: float
     size: float
@@ -130,7 +131,7 @@ def _line(glyphs: list[Glyph], is_vertical: bool) -> Line:
     real = [glyph for glyph in glyphs if not glyph.is_generated]
     size = statistics.median(glyph.size for glyph in real)
     chars: list[str] = []
-    edges: list[float] = []
+    edges = array("f")
     generated: set[int] = set()
     for glyph in glyphs:
         begin, end = (glyph.top, glyph.bottom) if is_vertical else (glyph.left, glyph.right)
@@ -140,7 +141,7 @@ def _line(glyphs: list[Glyph], is_vertical: bool) -> Line:
             if glyph.is_generated and char == " ":
                 generated.add(len(chars))
             chars.append(char)
-            edges += (begin, end)
+            edges.extend((begin, end))
     near, far = _extent(real, is_vertical)
     return Line("".join(chars), edges, near, far, size, is_vertical, generated=generated)
 
@@ -224,7 +225,7 @@ def _append(line: Line, following: Line) -> None:
     between = " " if gap > 0.2 * line.size else ""
     if between:
         line.generated.add(len(line.text))
-        line.edges += (line.end, following.begin)
+        line.edges.extend((line.end, following.begin))
     offset = len(line.text) + len(between)
     line.generated |= {offset + index for index in following.generated}
     line.text += between + following.text
@@ -236,9 +237,9 @@ def _append(line: Line, following: Line) -> None:
 
 def widths_only(text: str, near: float, widths: Iterable[float]) -> Line:
     """A line of a reader that knows no places, with what the characters' widths say."""
-    edges: list[float] = []
+    edges = array("f")
     position = 0.0
     for char_width in widths:
-        edges += (position, position + char_width)
+        edges.extend((position, position + char_width))
         position += char_width
     return Line(text, edges, near, near + 1.0, 1.0, is_placed=False)

@@ -14,9 +14,10 @@ import shutil
 import threading
 import time
 import zlib
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -473,11 +474,14 @@ def page_ranges(numbers: list[int]) -> str:
 
 def packed(page: Page) -> PageRow:
     """A page as the database keeps it."""
-    runs = json.dumps([astuple(run) for run in page.runs]).encode()
+    runs = [
+        (run.start, run.is_vertical, run.near, run.far, [edge / 10 for edge in run.edges])
+        for run in page.runs
+    ]
     return PageRow(
         page.number,
         page.text,
-        zlib.compress(runs),
+        zlib.compress(json.dumps(runs).encode()),
         page.width,
         page.height,
         page.continues,
@@ -489,7 +493,7 @@ def packed(page: Page) -> PageRow:
 def unpacked(row: PageRow) -> Page:
     """Inverse of `packed`."""
     runs = tuple(
-        TextRun(start, is_vertical, near, far, tuple(edges))
+        TextRun(start, is_vertical, near, far, array("i", (round(edge * 10) for edge in edges)))
         for start, is_vertical, near, far, edges in json.loads(zlib.decompress(row.places))
     )
     page = Page(row.page, row.text, runs, row.width, row.height, row.continues)

@@ -4,12 +4,18 @@ Every offset counts characters of one page's repaired text, so a span can be fol
 citation back to the place on the paper.
 """
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom in points from the top left
+if TYPE_CHECKING:
+    Tenths = array[int]  # of a point
+else:
+    Tenths = array  # takes no parameters before Python 3.12
 
 
 class Kind(StrEnum):
@@ -40,14 +46,15 @@ class PageProblem(StrEnum):
 class TextRun:
     """A piece of one printed line: where its characters stand on the paper.
 
-    `edges` has one pair (begin, end) for each character, along the line, in points.
+    `edges` has one pair (begin, end) for each character, along the line, in tenths of a point:
+    C integers, because a book has millions of them.
     """
 
     start: int  # the first character's offset in the page's text
     is_vertical: bool
     near: float  # the line's extent across: top and bottom, or left and right when vertical
     far: float
-    edges: tuple[float, ...]
+    edges: Tenths
 
     @property
     def end(self) -> int:
@@ -59,9 +66,10 @@ class TextRun:
         if first >= last:
             return None
         part = self.edges[2 * first : 2 * last]
+        low, high = min(part) / 10, max(part) / 10
         if self.is_vertical:
-            return (self.near, min(part), self.far, max(part))
-        return (min(part), self.near, max(part), self.far)
+            return (self.near, low, self.far, high)
+        return (low, self.near, high, self.far)
 
 
 @dataclass(frozen=True, slots=True)

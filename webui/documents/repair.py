@@ -7,6 +7,7 @@ keeps its place on the paper. The rules and what they were measured on: docs/dec
 import re
 import statistics
 import unicodedata
+from array import array
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -330,8 +331,8 @@ class _Writer:
 
 def _run(line: Line, edges: list[float], start: int) -> TextRun:
     near, far = (-line.far, -line.near) if line.is_vertical else (line.near, line.far)
-    rounded = tuple(round(edge, 1) for edge in edges)
-    return TextRun(start, line.is_vertical, round(near, 1), round(far, 1), rounded)
+    tenths = array("i", (round(edge * 10) for edge in edges))
+    return TextRun(start, line.is_vertical, round(near, 1), round(far, 1), tenths)
 
 
 def _without_needless_spaces(line: Line) -> tuple[str, list[float]]:

@@ -118,12 +118,19 @@ def _by_section(summary: Summary) -> Iterator[tuple[str, list[Bullet]]]:
 
 
 def _links(summary: Summary, bullet: Bullet) -> Iterator[str]:
-    for page in dict.fromkeys(source.page for source in bullet.sources if source.page):
-        yield f"[p.{page}]({quote(summary.file_name)}#page={page})"
+    placed = [(_page(source), source.page) for source in bullet.sources if source.page]
+    for label, page in dict.fromkeys(placed):
+        yield f"[{label}]({quote(summary.file_name)}#page={page})"
+
+
+def _page(source: Quote) -> str:
+    """The mark that the page and `note_by_meaning` use for what was found by meaning."""
+    mark = "≈ " if source.by == "meaning" else ""
+    return f"{mark}p.{source.page}" if source.page else mark.strip()
 
 
 def _source_text(source: Quote, language: Language) -> str:
-    where = f"p.{source.page} " if source.page else ""
+    where = f"{_page(source)} ".lstrip()
     return f"{where}「{source.quote}」" if language is Language.JA else f'{where}"{source.quote}"'
 
 
