@@ -113,6 +113,7 @@ def test_it_serves_and_ends_on_a_signal(
     assert process.wait(10) == 0
 
 
+@pytest.mark.thorough
 def test_killing_the_app_leaves_no_worker_behind(
     served: tuple[subprocess.Popen[str], str],
 ) -> None:

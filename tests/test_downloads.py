@@ -145,6 +145,7 @@ def test_cancel_leaves_nothing(hub: Hub, downloads: Downloads, folder: Path) -> 
         downloads.get(NAME)
 
 
+@pytest.mark.thorough
 def test_after_a_kill_the_next_run_goes_on_where_it_stopped(hub: Hub, folder: Path) -> None:
     """The parent is killed: its child must end too, and leave what a new run can continue."""
     hub.bytes_per_s = 1_000_000

@@ -200,6 +200,7 @@ def test_a_server_that_is_away_is_one_clear_error_and_comes_back(
     in_world(standin, tmp_path, test)
 
 
+@pytest.mark.thorough
 def test_a_server_that_goes_away_in_the_middle(standin: Path, tmp_path: Path) -> None:
     async def test(world: World) -> None:
         with serving(tmp_path / "server", may_end=True) as server:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.documents.makemodel import static_model
+from tests.documents.makemodel import reranker, static_model
 from tests.documents.makepdf import write
 from webui.catalog.entries import load_entries
 from webui.documents.embedders import choose_embedder
@@ -136,6 +136,25 @@ def test_a_search_goes_on_without_a_broken_model(storage: Storage, tmp_path: Pat
     with pytest.raises(DocumentError):
         library.reembed()
     library.close()
+
+
+def test_a_reranker_has_the_last_word(
+    storage: Storage, tiny_model: Path, tiny_process: EmbedderProcess, tmp_path: Path
+) -> None:
+    cross_encoder = reranker(tmp_path / "reranker")
+    choice = EmbedderChoice(tiny_model, "tiny", reranker=cross_encoder)
+    library = library_with(storage, tmp_path, choice, tiny_process)
+    more = {f"{day}.txt": f"{day}日目の旅費は{day * 800}円である。" for day in range(1, 7)}
+    fill(library, storage, tmp_path, TEXTS | more)
+    question = "旅費の支給"
+    found = library.search(ME, question)
+    assert found.problem is None and len(found.passages) > 5
+    texts = tuple(f"{passage.title}\n{passage.text}".strip() for passage in found.passages)
+    scores = tiny_process.rerank(cross_encoder, question, texts)
+    assert [passage.score for passage in found.passages] == pytest.approx(scores, rel=1e-3)
+    assert list(scores) == sorted(scores, reverse=True) and len(set(scores)) > 5
+    mixed_order = sorted(found.passages, key=lambda passage: -passage.keyword_score)
+    assert [p.text for p in mixed_order] != [p.text for p in found.passages]
 
 
 def test_a_reranker_that_is_none_leaves_the_order_and_says_so(

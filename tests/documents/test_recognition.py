@@ -88,6 +88,7 @@ def test_a_scan_is_searched_after_recognition(
     assert not seen.exists()
 
 
+@pytest.mark.thorough
 @needs_tesseract
 def test_cancelled_recognition_leaves_what_was_read(
     library: Library, storage: Storage, tmp_path: Path

@@ -103,6 +103,7 @@ def test_a_cancellation_together_with_a_token_is_not_lost() -> None:
     run(test)
 
 
+@pytest.mark.thorough
 def test_cancel_while_a_long_prompt_is_read_frees_the_slot(tmp_path_factory: Any) -> None:
     """One 2,048-token chunk of this model takes seconds; the abort must stop it inside."""
     from tests.makegguf import random_llama

@@ -14,10 +14,16 @@ def make_scheduler(
 
 
 def add(
-    scheduler: Scheduler, request_id: int, prompt: range | list[int], max_tokens: int = 8
+    scheduler: Scheduler,
+    request_id: int,
+    prompt: range | list[int],
+    max_tokens: int = 8,
+    *,
+    is_background: bool = False,
 ) -> SequenceOutput | None:
     sampling = SamplingParams(max_tokens=max_tokens)
-    return scheduler.add(Sequence.of(Request(request_id, tuple(prompt), sampling)))
+    request = Request(request_id, tuple(prompt), sampling, is_background)
+    return scheduler.add(Sequence.of(request))
 
 
 def step(scheduler: Scheduler, token: int = 7) -> tuple[Batch, list[SequenceOutput]]:
@@ -49,6 +55,17 @@ def test_decoding_sequences_come_before_reading_ones() -> None:
     assert batch.entries[0].sequence.request_id == 1
     assert counts(batch)[1] == 1
     assert 0 < counts(batch)[2] < 64  # a share, not the whole batch
+
+
+def test_words_in_the_background_leave_a_prompt_full_chunks() -> None:
+    scheduler = make_scheduler()
+    add(scheduler, 1, range(10), max_tokens=50, is_background=True)
+    step(scheduler)
+    add(scheduler, 2, range(100, 400), is_background=True)
+    assert counts(step(scheduler)[0]) == {1: 1, 2: 63}
+    add(scheduler, 3, range(1000, 1005), max_tokens=50)
+    step(scheduler)  # reads it: somebody waits for its words from now on
+    assert counts(step(scheduler)[0]).get(2, 0) < 63
 
 
 def test_with_nobody_decoding_a_prompt_gets_full_chunks() -> None:

@@ -65,11 +65,15 @@ class SchedulerMachine(RuleBasedStateMachine):
         new=st.lists(st.integers(0, 3), min_size=1, max_size=60),
         max_tokens=st.integers(1, 30),
         keep=st.integers(0, 80),
+        is_background=st.booleans(),
     )
-    def add(self, start: int, new: list[int], max_tokens: int, keep: int) -> None:
+    def add(
+        self, start: int, new: list[int], max_tokens: int, keep: int, is_background: bool
+    ) -> None:
         """A prompt that often begins like an earlier conversation."""
         prompt = [*self.texts[start % len(self.texts)][:keep], *new]
-        request = Request(self.next_id, tuple(prompt), SamplingParams(max_tokens=max_tokens))
+        sampling = SamplingParams(max_tokens=max_tokens)
+        request = Request(self.next_id, tuple(prompt), sampling, is_background)
         refused = self.scheduler.add(Sequence.of(request))
         if refused is None:
             self.open.add(self.next_id)

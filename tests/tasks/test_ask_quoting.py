@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,6 +54,7 @@ def test_the_grammar_says_exactly_the_quotes(text: str) -> None:
         assert matcher.must_end
 
 
+@pytest.mark.thorough
 def test_the_built_in_model_quotes_from_a_document_or_says_that_it_is_not_there(
     tmp_path: Path,
 ) -> None:

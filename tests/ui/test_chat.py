@@ -173,6 +173,7 @@ def test_shift_enter_breaks_the_line(page: Page) -> None:
     expect(page.locator(".turn")).to_have_count(0)
 
 
+@pytest.mark.thorough
 def test_a_megabyte_of_text_is_kept_and_explained(page: Page, site: Site) -> None:
     text = "あいうえお漢字ＡＢＣ " * 31_000
     composer(page).evaluate(
@@ -228,6 +229,7 @@ def test_a_killed_engine_costs_one_sentence_and_no_text(open_page: OpenPage, sit
     wait_for_answer(page)
 
 
+@pytest.mark.thorough
 def test_two_tabs_and_a_deep_link_show_the_same(open_page: OpenPage, site: Site) -> None:
     chat = site.conversation("二つの画面", "同じ答え", title="共有")
     page = open_page(f"/?chat={chat}")
@@ -239,6 +241,7 @@ def test_two_tabs_and_a_deep_link_show_the_same(open_page: OpenPage, site: Site)
         expect(tab.locator("#conversations .conv.on")).to_contain_text("共有")
 
 
+@pytest.mark.thorough
 def test_an_unknown_conversation_says_so(open_page: OpenPage) -> None:
     page = open_page("/?chat=nobody-has-this")
     expect(page.get_by_role("alert")).to_contain_text("見つかりません")
@@ -263,6 +266,7 @@ def test_the_phone_has_a_drawer_that_closes_after_a_pick(open_page: OpenPage, si
     wait_for_answer(page)
 
 
+@pytest.mark.thorough
 def test_a_lost_server_keeps_what_was_typed(open_page: OpenPage, site: Site) -> None:
     page = open_page(f"/?chat={site.conversation('a', 'b')}")
     expect(page.locator(".turn")).to_have_count(2)

@@ -98,6 +98,7 @@ def test_a_draft_waits_in_its_conversation(open_page: OpenPage, site: Site) -> N
     expect(box).to_have_value("書きかけの文")
 
 
+@pytest.mark.thorough
 def test_conversations_are_exported_and_imported_again(open_page: OpenPage, site: Site) -> None:
     chat = site.conversation("質問です", "答えです", title="持ち出す会話")
     page = open_page(f"/?chat={chat}")

@@ -92,6 +92,7 @@ def test_from_a_file_to_its_place_on_the_page(page: Page, site: Site) -> None:
     assert not any(name.startswith("libtorch") for name in loaded), "torch is for the workers"
 
 
+@pytest.mark.thorough
 def test_files_that_cannot_be_read_say_why(page: Page) -> None:
     visit(page)
     add(
@@ -119,6 +120,7 @@ def test_files_that_cannot_be_read_say_why(page: Page) -> None:
     expect(page.locator(".document.ready")).to_have_count(2)
 
 
+@pytest.mark.thorough
 def test_collections_and_documents_are_named_and_deleted(page: Page, site: Site) -> None:
     visit(page)
     page.get_by_role("button", name="新しいコレクション").click()

@@ -73,6 +73,7 @@ def test_other_names_are_inert_too(open_page: OpenPage, site: Site) -> None:
         site.storage.delete_preset(OWNER, MARKUP[:60])
 
 
+@pytest.mark.thorough
 def test_markdown_code_tables_and_formulas_are_drawn(open_page: OpenPage, site: Site) -> None:
     answer = (
         "# 見出し\n\n**「強調」**は太字。\n\n- 一\n- 二\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n"

@@ -127,6 +127,7 @@ def test_composing_does_nothing_else(
     assert (site.path(chat), site.storage.presets("local")) == before
 
 
+@pytest.mark.thorough
 def test_a_plain_enter_afterwards_sends(page: Page) -> None:
     compose_with_enter_and_escape(page, composer(page))
     composer(page).press("Enter")

@@ -124,6 +124,7 @@ def test_a_phone_shows_it_over_the_whole_screen(open_page: OpenPage, site: Site)
     expect(page.locator("#inspector")).to_be_hidden()
 
 
+@pytest.mark.thorough
 def test_a_model_without_a_format_says_so_on_the_page(open_page: OpenPage, site: Site) -> None:
     chat = site.conversation("質問です", "答え")
     site.storage.set_setting(OWNER, "family:standin", "gone")

@@ -32,6 +32,7 @@ def test_views_have_addresses_and_keep_the_conversation(open_page: OpenPage, sit
     assert page.url.endswith(f"/?chat={chat}")
 
 
+@pytest.mark.thorough
 def test_the_tabs_are_reached_and_told_by_keys(page: Page) -> None:
     page.get_by_role("link", name="チャット", exact=True).focus()
     page.keyboard.press("Tab")
@@ -42,6 +43,7 @@ def test_the_tabs_are_reached_and_told_by_keys(page: Page) -> None:
     expect(current).to_have_text("要約")
 
 
+@pytest.mark.thorough
 def test_an_unknown_view_is_the_chat(open_page: OpenPage) -> None:
     page = open_page("/?view=%3Cimg%20src%3Dx%3E")
     expect(page.locator("#composer textarea")).to_be_visible()
@@ -58,6 +60,7 @@ def test_a_phone_has_its_tabs_within_reach(open_page: OpenPage) -> None:
     expect(page.locator("#summary-view textarea")).to_be_visible()
 
 
+@pytest.mark.thorough
 def test_beside_the_chat_stands_one_pane(page: Page) -> None:
     page.get_by_role("button", name="生成の設定").click()
     expect(page.locator("#system-prompt")).to_be_visible()

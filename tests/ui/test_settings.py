@@ -64,6 +64,7 @@ def test_settings_belong_to_the_conversation(open_page: OpenPage, site: Site) ->
     until(lambda: site.storage.presets(OWNER) == {})
 
 
+@pytest.mark.thorough
 def test_settings_made_before_the_first_message_count(page: Page, site: Site) -> None:
     page.get_by_role("button", name="生成の設定").click()
     page.locator("#knob-max_tokens input[type=number]").fill("32")
@@ -119,6 +120,7 @@ def test_the_panel_shows_what_the_makers_recommend(open_page: OpenPage, site: Si
         site.storage.set_setting(OWNER, "family:standin", "")
 
 
+@pytest.mark.thorough
 def test_what_goes_wrong_is_told_in_one_sentence(open_page: OpenPage, site: Site) -> None:
     page = open_page()
     page.get_by_role("button", name="生成の設定").click()
@@ -139,6 +141,7 @@ def test_dark_light_and_system_colours(open_page: OpenPage) -> None:
     assert "dark" not in (page.locator("body").get_attribute("class") or "")
 
 
+@pytest.mark.thorough
 def test_english_is_remembered(page: Page) -> None:
     page.get_by_role("button", name="表示", exact=True).click()
     page.get_by_role("menuitemradio", name="English").click()

@@ -64,6 +64,7 @@ def test_quotes_from_text_to_sources(page: Page, tmp_path: Path) -> None:
     page.screenshot(path=tmp_path / "quotes.png")
 
 
+@pytest.mark.thorough
 def test_a_file_is_dropped_in_and_found_in_the_history(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "報告書.txt"
     path.write_text(document(3), encoding="cp932")
@@ -86,6 +87,7 @@ def test_a_file_without_text_says_so(page: Page, tmp_path: Path) -> None:
     expect(page.locator(".toast")).to_contain_text("empty.txt")
 
 
+@pytest.mark.thorough
 def test_a_password_is_asked_for(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "secret.pdf"
     path.write_bytes(encrypted("himitsu"))
@@ -98,6 +100,7 @@ def test_a_password_is_asked_for(page: Page, tmp_path: Path) -> None:
     expect(page.locator("#summary-view .files")).to_contain_text("secret.pdf")
 
 
+@pytest.mark.thorough
 def test_nothing_in_the_text_becomes_markup(page: Page) -> None:
     open_summary(page)
     evil = "これは<img src=x onerror=alert(1)>という文字を含む最初の文です。次も長めの文です。"
@@ -134,6 +137,7 @@ def test_a_long_run_can_be_stopped_and_continued(page: Page, site: Site) -> None
     assert summaries.newest(OWNER)[0].id == stopped.id
 
 
+@pytest.mark.thorough
 def test_continue_in_chat_brings_the_text(page: Page) -> None:
     open_summary(page)
     page.locator("#summary-view textarea").fill(TEXT)

@@ -29,7 +29,7 @@ class Line:
     size: float
     is_vertical: bool = False
     is_row: bool = False  # cells of a table: never joined with its neighbours
-    generated: set[int] = field(default_factory=set)  # spaces the reader put in itself
+    generated: frozenset[int] = frozenset()  # spaces the reader put in itself
     is_placed: bool = True  # False where the reader knows no places: edges are mere widths
     begin: float = field(init=False)  # along the line
     end: float = field(init=False)
@@ -143,7 +143,7 @@ def _line(glyphs: list[Glyph], is_vertical: bool) -> Line:
             chars.append(char)
             edges.extend((begin, end))
     near, far = _extent(real, is_vertical)
-    return Line("".join(chars), edges, near, far, size, is_vertical, generated=generated)
+    return Line("".join(chars), edges, near, far, size, is_vertical, generated=frozenset(generated))
 
 
 def _compose(chars: list[str], mark: str) -> bool:
@@ -224,7 +224,7 @@ def _append(line: Line, following: Line) -> None:
         line.is_row = True
     between = " " if gap > 0.2 * line.size else ""
     if between:
-        line.generated.add(len(line.text))
+        line.generated |= {len(line.text)}
         line.edges.extend((line.end, following.begin))
     offset = len(line.text) + len(between)
     line.generated |= {offset + index for index in following.generated}

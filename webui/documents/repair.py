@@ -8,7 +8,7 @@ import re
 import statistics
 import unicodedata
 from array import array
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -47,14 +47,18 @@ class PageLines:
     is_recognised: bool = False
 
 
-def repaired_pages(found: Sequence[PageLines]) -> list[Page]:
-    """The document's pages, ready to read."""
-    without_heads = _without_running_heads(_without_page_numbers(found))
-    blocks = [_paragraphs(page.lines) for page in without_heads]
+def repaired_pages(found: list[PageLines]) -> list[Page]:
+    """The document's pages, ready to read. Empties `found`: a book's lines fill half of the memory
+    that a reader may have."""
+    rest = deque(_without_running_heads(_without_page_numbers(found)))
+    found.clear()
     pages = []
-    for index, page in enumerate(without_heads):
-        following = blocks[index + 1] if index + 1 < len(blocks) else []
-        pages.append(_page(page, blocks[index], following))
+    blocks = _paragraphs(rest[0].lines) if rest else []
+    while rest:
+        page = rest.popleft()
+        following = _paragraphs(rest[0].lines) if rest else []
+        pages.append(_page(page, blocks, following))
+        blocks = following
     return pages
 
 

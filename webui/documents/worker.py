@@ -138,8 +138,9 @@ def _read_file(job: ReadFile, send: Send) -> None:
         on_progress=report,
         recognition=recognition,
     )
-    for page in pages:
+    for index, page in enumerate(pages):
         send(PageRead(page))
+        pages[index] = replace(page, runs=())  # sentences need no places, and a book has many
     source = Source(pages)
     packed = chunks(split(source, is_wrapped=kind in (Kind.TEXT, Kind.MARKDOWN)), source)
     for start in range(0, len(packed), _CHUNKS_PER_MESSAGE):

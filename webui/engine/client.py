@@ -150,12 +150,18 @@ class Engine:
             await asyncio.to_thread(worker.stop)
 
     async def generate(
-        self, prompt_ids: Ids[int], sampling: SamplingParams, stop: Ids[str] = ()
+        self,
+        prompt_ids: Ids[int],
+        sampling: SamplingParams,
+        stop: Ids[str] = (),
+        *,
+        is_background: bool = False,
     ) -> AsyncGenerator[Progress | Delta, None]:
         """Text for `prompt_ids`, as it comes; ends after the Delta that has a finish reason.
 
         Yields at least every HEARTBEAT_S. Closing the generator (or cancelling the task) aborts
-        the request. max_tokens is lowered to what the context leaves.
+        the request. max_tokens is lowered to what the context leaves. `is_background`: nobody
+        reads along, so prompts beside it are read at full speed.
         Raises PromptTooLongError, EngineDeadError, RequestFailedError.
         """
         ready = self.ready
@@ -165,7 +171,7 @@ class Engine:
         if room <= 1 or not prompt_ids:
             raise PromptTooLongError(len(prompt_ids), ready.n_ctx)
         sampling = replace(sampling, max_tokens=min(sampling.max_tokens, room))
-        request = Request(next(self._ids), tuple(prompt_ids), sampling)
+        request = Request(next(self._ids), tuple(prompt_ids), sampling, is_background)
         inbox = self._inboxes[request.id] = asyncio.Queue()
         reply = _Reply(IncrementalDetokenizer(self._tokenizer()), stop, len(prompt_ids))
         try:

@@ -172,9 +172,15 @@ class RemoteEngine(Engine):
             await http.aclose()
 
     async def generate(
-        self, prompt_ids: Ids[int], sampling: SamplingParams, stop: Ids[str] = ()
+        self,
+        prompt_ids: Ids[int],
+        sampling: SamplingParams,
+        stop: Ids[str] = (),
+        *,
+        is_background: bool = False,
     ) -> AsyncGenerator[Progress | Delta, None]:
-        """As Engine.generate. Closing it closes the connection, which ends the work over there."""
+        """As Engine.generate. Closing it closes the connection, which ends the work over there;
+        what is in the background there is that server's business."""
         if self.ready is None or self._http is None:
             raise EngineDeadError
         if not prompt_ids or len(prompt_ids) >= self.ready.n_ctx:

@@ -99,6 +99,7 @@ class Request:
     id: int
     prompt_ids: tuple[int, ...]
     sampling: SamplingParams
+    is_background: bool = False  # nobody reads along: its words may pause while others read
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ class Scheduler:
         reading = [sequence for sequence in self.running if not sequence.is_decoding]
         entries = [Entry(sequence, sequence.num_computed_tokens, 1) for sequence in decoding]
         if reading:
-            entries += self._reading_entries(reading, self._pace.prefill_tokens(len(decoding)))
+            entries += self._reading_entries(reading, self._room_to_read(decoding))
         operations, self._operations = tuple(self._operations), []
         return Batch(operations, tuple(entries))
 
@@ -169,6 +169,13 @@ class Scheduler:
             return False
         return coming - self.cache.num_cached_tokens(sequence.token_ids) >= MIN_SHARED_PREFIX
 
+    def _room_to_read(self, decoding: list[Sequence]) -> int:
+        """Tokens. Only words that somebody waits for are worth reading in small pieces: a prompt
+        token beside a full batch costs half of what it costs beside a few."""
+        if _all_in_background(decoding):
+            return self.n_batch - len(decoding)
+        return self._pace.prefill_tokens(len(decoding))
+
     def _reading_entries(self, reading: list[Sequence], budget: int) -> list[Entry]:
         """Split `budget` tokens: half for the oldest, half for whoever needs least to start.
 
@@ -221,8 +228,11 @@ class Scheduler:
         return _finished(sequence, reason, new_ids, error=error)
 
     def _observe(self, batch: Batch, seconds: float) -> None:
-        num_decoding = sum(1 for entry in batch.entries if entry.sequence.is_decoding)
-        self._pace.observe(num_decoding, batch.num_tokens - num_decoding, seconds)
+        decoding = [entry.sequence for entry in batch.entries if entry.sequence.is_decoding]
+        num_reading = batch.num_tokens - len(decoding)
+        if num_reading and _all_in_background(decoding):
+            return  # large pieces cost less per token than those that the pace decides about
+        self._pace.observe(len(decoding), num_reading, seconds)
 
     def _news(self) -> list[SequenceOutput]:
         """Progress of those still waiting or reading, when it has changed."""
@@ -233,6 +243,10 @@ class Scheduler:
         changed = _changes(self._reported, current.items())
         self._reported = current
         return [SequenceOutput(i, (), done, ahead) for i, (done, ahead) in changed]
+
+
+def _all_in_background(sequences: Iterable[Sequence]) -> bool:
+    return all(sequence.is_background for sequence in sequences)
 
 
 def _changes(

@@ -18,6 +18,7 @@ class Sequence:
     token_ids: list[int]
     sampling: SamplingParams
     num_prompt_tokens: int
+    is_background: bool = False
     arrived_at: float = field(default_factory=time.perf_counter)
     admitted_at: float = 0.0
     first_token_at: float = 0.0
@@ -28,7 +29,7 @@ class Sequence:
     @classmethod
     def of(cls, request: Request) -> "Sequence":
         ids = list(request.prompt_ids)
-        return cls(request.id, ids, request.sampling, len(ids))
+        return cls(request.id, ids, request.sampling, len(ids), request.is_background)
 
     @property
     def num_completion_tokens(self) -> int:

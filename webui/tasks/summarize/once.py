@@ -1,5 +1,6 @@
 """A summary of which nothing is kept: for programs, which keep what they want themselves."""
 
+import asyncio
 import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -26,7 +27,7 @@ async def summarize_once(
 ) -> AsyncGenerator[SummaryUpdate, None]:
     """As Summarizer.run, but errors are raised. `storage` only learns how fast the model is."""
     with tempfile.TemporaryDirectory(prefix="kajogaki-") as folder:
-        temporary = Storage(Path(folder) / "summary.db")
+        temporary = await asyncio.to_thread(Storage, Path(folder) / "summary.db")
         try:
             rates = RATES_SETTING + model_id
             temporary.set_setting(owner, rates, storage.setting(owner, rates))

@@ -27,7 +27,7 @@ from webui.tasks.summarize.writer import TOKENS_PER_CHAR, Writing
 CONTEXT_SHARE = 0.75  # of the KV cells; the rest is for whoever chats meanwhile
 CALL_TOKENS = 1400  # of one call, where the context has room for several
 MAX_CALL_TOKENS = 4096
-MAX_PARALLEL = 6
+MAX_PARALLEL = 7  # of eight slots: one is for whoever chats meanwhile
 MIN_TEXT_TOKENS = 120  # of a section
 SURPLUS = 1.6  # points that sections give for each bullet that is wanted
 ASK_ABOVE_S = 60.0

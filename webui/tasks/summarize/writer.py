@@ -99,7 +99,7 @@ async def write(
     answer = _Answer(writing, sampling)
     while not answer.is_complete:
         prompt, params = answer.next_round(engine)
-        events = engine.generate(prompt, params)
+        events = engine.generate(prompt, params, is_background=True)
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, Delta):
