@@ -1,5 +1,6 @@
 """The built-in stand-in: made anywhere, legible, ends by itself, and feels its whole context."""
 
+import gc
 import subprocess
 import sys
 import time
@@ -159,3 +160,10 @@ def next_logits(core: EngineCore, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.
     one = SamplingParams(max_tokens=1, temperature=0)
     run_all(core, [Request(1, (1, *map(int, ids)), one)])
     return core.runner.logits()
+
+
+def test_a_file_is_read_after_an_engine_has_gone(standin: Path) -> None:
+    """llama.cpp keeps the last callback for its log, and would call one that is gone."""
+    make_core(standin).runner.close()
+    gc.collect()
+    Vocabulary(standin).close()

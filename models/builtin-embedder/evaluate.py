@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ from webui.documents.retriever import NUM_CANDIDATES, coverage, mixed  # noqa: E
 from webui.storage import ChunkRow, KeywordHits, Storage  # noqa: E402
 
 OWNER = "evaluation"
-NO_WEIGHT = Weight(0.0, 0.0)
+NUM_CHOOSING = 600  # questions
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +88,7 @@ def unit(vectors: Any) -> Any:
 
 def mrr(cases: Sequence[Case], weight: Weight | None) -> float:
     """At 10; `weight` None: vectors alone."""
-    return float(_reciprocals(cases, weight).mean())
-
-
-def _reciprocals(cases: Sequence[Case], weight: Weight | None) -> Any:
-    return np.array([_reciprocal(case, weight) for case in cases])
+    return float(np.mean([_reciprocal(case, weight) for case in cases]))
 
 
 def _reciprocal(case: Case, weight: Weight | None) -> float:
@@ -108,28 +103,27 @@ def _reciprocal(case: Case, weight: Weight | None) -> float:
 
 def choose(plain: Sequence[Case], swapped: Sequence[Case]) -> Weight:
     """Nearly all ordinary questions are left to the words, since the held-out articles are of the
-    kind that the model knows, and others are not. Of what is left, the weight that helps most where
-    words were replaced, among those that help where they were not by more than chance: their mean
-    gain there, less its standard error, is not below nought."""
-    fail = float(np.percentile([coverage(case.hits) for case in swapped], 10))
-    words = _reciprocals(plain, NO_WEIGHT)
-    best, best_score = NO_WEIGHT, mrr(swapped, NO_WEIGHT)
-    for share, most in product((0.5, 1.0, 2.0), np.arange(0.1, 0.85, 0.1)):
-        suffice = float(np.percentile([coverage(case.hits) for case in plain], share))
-        if fail >= suffice:
-            continue
+    kind that the model knows, and others are not; the rest is what helps most where words were
+    replaced and does not harm where they were not."""
+    suffice, fail = (
+        float(np.percentile([coverage(case.hits) for case in cases], share))
+        for cases, share in ((plain, 2), (swapped, 10))
+    )
+    if fail >= suffice:
+        return Weight(0.0, 0.0)
+    words = mrr(plain, Weight(0.0, 0.0))
+    best, best_score = Weight(0.0, 0.0), mrr(swapped, Weight(0.0, 0.0))
+    for most in np.arange(0.1, 0.85, 0.1):
         weight = Weight(0.0, round(float(most), 2), round(suffice, 3), round(fail, 3))
-        gains = _reciprocals(plain, weight) - words
-        error = gains.std(ddof=1) / len(gains) ** 0.5
         score = mrr(swapped, weight)
-        if gains.mean() >= error and score > best_score:
+        if mrr(plain, weight) >= words and score > best_score:
             best, best_score = weight, score
     return best
 
 
 def figures(cases: Sequence[Case], weight: Weight) -> dict[str, float]:
     """MRR@10 of words alone, vectors alone, both."""
-    kinds = {"keywords": NO_WEIGHT, "dense": None, "mix": weight}
+    kinds = {"keywords": Weight(0.0, 0.0), "dense": None, "mix": weight}
     return {name: round(mrr(cases, kind), 4) for name, kind in kinds.items()}
 
 
@@ -150,6 +144,7 @@ def run_choice(model: Any, corpus_folder: Path, edict: Path) -> None:
     place = {index: number for number, index in enumerate(held_out)}
     paragraphs = [corpus.paragraphs[index].split("\n", 1) for index in held_out]
     asked = [(q.text, place[q.paragraph]) for q in corpus.questions if q.paragraph in place]
+    asked = asked[:: max(1, len(asked) // NUM_CHOOSING)]
     swap = Swapper(model.tokenizer, alternatives(entries), 7)
     with tempfile.TemporaryDirectory() as folder:
         collection = Collection(model, [(title, text) for title, text in paragraphs], folder)

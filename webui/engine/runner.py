@@ -43,7 +43,8 @@ class Interrupted(Exception):
 
 class ModelRunner:
     def __init__(self, load: LoadModel, on_progress: Callable[[float], None]) -> None:
-        self._log = _LlamaLog()
+        self._log = _llama_log
+        self._log.listen()
         self._model = self._load_model(load, on_progress)
         self.vocab = Vocab(ll.llama_model_get_vocab(self._model))
         self._interrupt = _InterruptFlag()
@@ -258,12 +259,18 @@ class _InterruptFlag:
 
 
 class _LlamaLog:
-    """llama.cpp's log as Python logging, and its last error line. Must outlive every call."""
+    """llama.cpp's log as Python logging, and its last error line.
+
+    One for the process: llama.cpp crashes when the callback is garbage-collected.
+    """
 
     def __init__(self) -> None:
         self.last_error = ""
         self.is_quiet = False
         self._callback = ll.llama_log_callback(self._write)
+
+    def listen(self) -> None:
+        self.last_error = ""
         ll.llama_log_set(self._callback, None)
 
     def _write(self, level: int, text: bytes, _: object) -> None:
@@ -272,6 +279,9 @@ class _LlamaLog:
             self.last_error = line
         shown = logging.DEBUG if self.is_quiet else GGML_LOG_LEVELS.get(level, logging.DEBUG)
         log.log(shown, "%s", line)
+
+
+_llama_log = _LlamaLog()
 
 
 def _load_mode(load: LoadModel) -> int:
