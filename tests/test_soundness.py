@@ -70,6 +70,7 @@ def test_no_damaged_file_gets_more_than_one_clear_sentence(tmp_path: Path, stand
     assert num_refused > NUM_MUTANTS // 3, "the damage is real"
 
 
+@pytest.mark.thorough
 def test_the_page_lives_whatever_the_worker_is_given(tmp_path: Path, standin: Path) -> None:
     """What passes the gate goes to the real worker; it may die, its parent may not."""
     content = standin.read_bytes()

@@ -40,7 +40,13 @@ async def all_steps(source: Path, target: Path, kind: str) -> list[float]:
     return [step.done / step.total async for step in quantize(source, target, kind)]
 
 
-@pytest.mark.parametrize("kind", ["Q8_0", "Q4_K_M", "Q2_K", "IQ4_NL"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "Q4_K_M",
+        *(pytest.param(kind, marks=pytest.mark.thorough) for kind in ("Q8_0", "Q2_K", "IQ4_NL")),
+    ],
+)
 def test_a_quantisation_is_made_with_progress_and_of_the_size_that_was_told(
     model: Path, tmp_path: Path, kind: str
 ) -> None:

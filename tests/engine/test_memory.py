@@ -62,8 +62,8 @@ async def measured(load: LoadModel, num_tokens: int) -> int:
     ("quantization", "changes"),
     [
         ("F16", {}),
-        ("F16", {"n_ctx": 16384, "kv_type": "q8_0"}),
         ("Q8_0", {"n_slots": 32}),
+        pytest.param("F16", {"n_ctx": 16384, "kv_type": "q8_0"}, marks=pytest.mark.thorough),
         pytest.param("F16", {"flash_attn": "off", "n_ctx": 2048}, marks=pytest.mark.thorough),
         pytest.param("Q4_K_M", {"mmap": False}, marks=pytest.mark.thorough),
         pytest.param("Q4_0", {}, marks=pytest.mark.thorough),

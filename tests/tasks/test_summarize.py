@@ -233,7 +233,15 @@ def test_a_stopped_run_goes_on_where_it_was(standin: Path, tmp_path: Path) -> No
     in_world(standin.parent, tmp_path, go_on)
 
 
-@pytest.mark.parametrize("num_done", [0, 1, 4, "merging"])
+@pytest.mark.parametrize(
+    "num_done",
+    [
+        pytest.param(0, marks=pytest.mark.thorough),
+        1,
+        pytest.param(4, marks=pytest.mark.thorough),
+        "merging",
+    ],
+)
 def test_a_killed_worker_loses_no_finished_section(
     standin: Path, tmp_path: Path, num_done: int | str
 ) -> None:
