@@ -65,7 +65,7 @@ def _make_reranker(folder: Path) -> None:
     torch.manual_seed(0)
     of_shape: Any = BertConfig
     config = of_shape(
-        tokenizer.get_vocab_size(),
+        vocab_size=tokenizer.get_vocab_size(),
         hidden_size=32,
         intermediate_size=64,
         num_hidden_layers=2,

@@ -203,7 +203,11 @@ def test_documents_of_another_embedder_are_embedded_anew(page: Page, site: Site)
     line = page.locator(".embedder")
     expect(line).to_contain_text("の両方で探します", timeout=READ)
     with sqlite3.connect(site.storage_folder / "kajogaki.db") as database:
-        database.execute("UPDATE embedders SET fingerprint = 'other', name = '前のモデル'")
+        made = database.execute(
+            "INSERT INTO embedders (fingerprint, name, num_dimensions, query_prompt,"
+            " document_prompt) VALUES ('other', '前のモデル', 4, '', '')"
+        )
+        database.execute("UPDATE vectors SET embedder_number = ?", (made.lastrowid,))
     database.close()
     page.reload()
     expect(line).to_contain_text("これまで: 前のモデル", timeout=READ)

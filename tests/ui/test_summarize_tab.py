@@ -65,6 +65,31 @@ def test_quotes_from_text_to_sources(page: Page, tmp_path: Path) -> None:
 
 
 @pytest.mark.thorough
+def test_several_files_get_a_summary_each_and_bullets_are_copied(
+    page: Page, tmp_path: Path
+) -> None:
+    paths = [tmp_path / name for name in ("一月の報告.txt", "二月の報告.txt")]
+    for number, path in enumerate(paths):
+        path.write_text(document(2 + number), encoding="utf-8")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    open_summary(page)
+    page.locator("#summary-view input[type=file]").set_input_files(paths)
+    for path in paths:
+        expect(page.locator("#summary-view .files")).to_contain_text(path.name)
+    choose(page, mode="verbatim", num_bullets="2")
+    plan_and_start(page)
+    for path in paths:
+        past = page.locator("#summary-view .past", has_text=path.stem).first
+        past.click()
+        expect(page.locator("#summary-view .bullet")).to_have_count(2)
+        page.get_by_role("button", name="コピー").click()
+        words = page.locator("#summary-view .bullet .words").all_inner_texts()
+        expect(page.locator("#summary-view .result")).to_be_visible()
+        copied = "\n".join(f"・{text}" for text in words)
+        assert page.evaluate("navigator.clipboard.readText()") == copied
+
+
+@pytest.mark.thorough
 def test_a_file_is_dropped_in_and_found_in_the_history(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "報告書.txt"
     path.write_text(document(3), encoding="cp932")

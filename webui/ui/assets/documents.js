@@ -44,7 +44,8 @@ on("view", (name) => {
 function schedule() {
   clearTimeout(timer);
   const { view } = shown;
-  if (isOpen && (view.is_moving || view.test?.is_running || view.trouble)) timer = setTimeout(() => act("poll"), POLL_MS);
+  const isMoving = view.is_moving || view.embedder.state === "incomplete"; // or about to begin
+  if (isOpen && (isMoving || view.test?.is_running || view.trouble)) timer = setTimeout(() => act("poll"), POLL_MS);
 }
 
 function choose(id, isAsked = true) {
