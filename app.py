@@ -39,6 +39,7 @@ from webui.tasks.ask.asker import Asker
 from webui.tasks.chat import Chat
 from webui.tasks.formats import DATABASE, FAMILIES, Formats
 from webui.tasks.summarize.desk import SummaryDesk
+from webui.tasks.summarize.summarizer import Summarizer
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ def _serve(settings: Settings) -> int:
         engines,
         Chat(storage, engines, formats, asker),
         Credentials(settings.data_dir),
-        SummaryDesk(storage, engines, formats, library.embedder),
+        SummaryDesk(storage, Summarizer(storage, engines, formats, library.embedder)),
         library,
         asker,
     )

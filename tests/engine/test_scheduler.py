@@ -68,6 +68,17 @@ def test_words_in_the_background_leave_a_prompt_full_chunks() -> None:
     assert counts(step(scheduler)[0]).get(2, 0) < 63
 
 
+def test_reading_goes_on_beside_more_words_than_a_batch_holds() -> None:
+    scheduler = make_scheduler(num_slots=8, n_batch=4)
+    for request_id in range(1, 7):
+        add(scheduler, request_id, [request_id], max_tokens=90, is_background=True)
+    while sum(sequence.is_decoding for sequence in scheduler.running) < 6:
+        step(scheduler)
+    add(scheduler, 9, range(100, 120), is_background=True)
+    batch, _ = step(scheduler)
+    assert counts(batch)[9] == 2 and all(count > 0 for count in counts(batch).values())
+
+
 def test_with_nobody_decoding_a_prompt_gets_full_chunks() -> None:
     scheduler = make_scheduler()
     add(scheduler, 1, range(200))

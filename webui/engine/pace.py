@@ -19,14 +19,12 @@ class Pace:
 
     def prefill_tokens(self, num_decoding: int) -> int:
         """Prompt tokens for the next step (0 = only decode this time)."""
-        if num_decoding == 0:
-            return self._n_batch
         room = self._n_batch - num_decoding
         decode_s = self._decode_s.get(num_decoding)
         if decode_s is None or self._num_mixed_steps >= MEASURE_EVERY:
             return 0
         if not self._token_s:
-            return min(room, FIRST_CHUNK)
+            return max(2, min(room, FIRST_CHUNK))
         return max(2, min(room, int((MAX_SLOWDOWN - 1) * decode_s / self._token_s)))
 
     def observe(self, num_decoding: int, num_prefill: int, seconds: float) -> None:

@@ -173,7 +173,7 @@ class Scheduler:
         """Tokens. Only words that somebody waits for are worth reading in small pieces: a prompt
         token beside a full batch costs half of what it costs beside a few."""
         if _all_in_background(decoding):
-            return self.n_batch - len(decoding)
+            return max(2, self.n_batch - len(decoding))  # more slots than a batch holds are allowed
         return self._pace.prefill_tokens(len(decoding))
 
     def _reading_entries(self, reading: list[Sequence], budget: int) -> list[Entry]:

@@ -14,12 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from webui.documents.process import DocumentReader
-from webui.engine.pool import EnginePool
 from webui.errors import AppError
 from webui.storage import Status, Storage, SummaryRecord
 from webui.strings import Language, text
-from webui.tasks.formats import Formats
-from webui.tasks.meaning import FindEmbedder, no_embedder
 from webui.tasks.summarize.reading import read_source
 from webui.tasks.summarize.result import Summary, summary_from
 from webui.tasks.summarize.settings import SummarySettings
@@ -53,15 +50,9 @@ class Desk:
 
 
 class SummaryDesk:
-    def __init__(
-        self,
-        storage: Storage,
-        pool: EnginePool,
-        formats: Formats,
-        find_embedder: FindEmbedder = no_embedder,
-    ) -> None:
+    def __init__(self, storage: Storage, summarizer: Summarizer) -> None:
         self._storage = storage
-        self._summarizer = Summarizer(storage, pool, formats, find_embedder)
+        self._summarizer = summarizer
         self._desks: dict[str, Desk] = {}
         self._reader = DocumentReader()
 
