@@ -72,8 +72,9 @@ def test_reading_goes_on_beside_more_words_than_a_batch_holds() -> None:
     scheduler = make_scheduler(num_slots=8, n_batch=4)
     for request_id in range(1, 7):
         add(scheduler, request_id, [request_id], max_tokens=90, is_background=True)
-    while sum(sequence.is_decoding for sequence in scheduler.running) < 6:
+    for _ in range(10):
         step(scheduler)
+    assert [sequence.is_decoding for sequence in scheduler.running] == [True] * 6
     add(scheduler, 9, range(100, 120), is_background=True)
     batch, _ = step(scheduler)
     assert counts(batch)[9] == 2 and all(count > 0 for count in counts(batch).values())
