@@ -49,7 +49,9 @@ class Codec:
         try:
             name, values = json.loads(frame)
             return _build(self._kinds[name], values)
-        except (TypeError, KeyError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        except (
+            TypeError, KeyError, OverflowError, UnicodeDecodeError, json.JSONDecodeError,
+        ) as error:  # fmt: skip
             raise ValueError(f"not one of our messages: {error!r}") from error
 
 

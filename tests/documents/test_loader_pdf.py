@@ -1,7 +1,9 @@
 """PDFs with known text: what comes out, where it stood, and what is said about bad ones."""
 
 import io
+import math
 import zlib
+from array import array
 from pathlib import Path
 
 import pypdf
@@ -18,8 +20,11 @@ from tests.documents.makepdf import (
     write,
 )
 from webui.documents.errors import DocumentError, PasswordNeededError
+from webui.documents.layout import Line
 from webui.documents.loader import kind_of, load
-from webui.documents.pages import Kind, PageProblem, Reader, whole_text
+from webui.documents.messages import CODEC, PageRead
+from webui.documents.pages import Kind, Page, PageProblem, Reader, TextRun, whole_text
+from webui.documents.repair import PageLines, repaired_pages
 from webui.strings import Language
 
 PARAGRAPH = (
@@ -224,3 +229,21 @@ def test_packed_pages_are_read_too(tmp_path: Path) -> None:
         6: stream(zlib.compress(half.replace(b"700", b"600"))),
     }
     assert text_of(write(tmp_path / "a.pdf", file_of(objects))) == "Hello\nHello"
+
+
+@pytest.mark.parametrize("edge", [1e12, -1e12, math.inf, math.nan])
+def test_a_reader_that_finds_impossible_places_gives_the_text(edge: float) -> None:
+    text = "遠い文章である。"
+    edges = array("f", [10, edge] * len(text))
+    (page,) = repaired_pages([PageLines(1, [Line(text, edges, 10.0, 20.0, 10.0)], 600.0, 800.0)])
+    assert page.text == text
+    assert all(abs(tenth) <= 1e9 for run in page.runs for tenth in run.edges)
+
+
+def test_a_worker_that_lies_about_places_is_not_believed() -> None:
+    page = Page(1, "文", (TextRun(0, False, 0.0, 1.0, array("i", [0, 1])),))
+    frame = CODEC.encode(PageRead(page))
+    assert CODEC.decode(frame) == PageRead(page)
+    for lie in (b"[0, 9999999999]", b'"ab"', b"[0.5, 1]", b"[null]"):
+        with pytest.raises(ValueError):
+            CODEC.decode(frame.replace(b"[0, 1]", lie))

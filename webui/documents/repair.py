@@ -32,6 +32,7 @@ _PAGE_NUMBER = re.compile(
 _HEAD_LINES = 2  # a running head is at most this many lines at either edge
 _MARGIN = 0.15  # part of the page's height
 _MAX_HEAD_CHARS = 60
+_FAR_AWAY = 1e9  # tenths of a point
 _MANY_LINES = 600  # a page with more has no layout worth a square of work
 
 
@@ -335,8 +336,13 @@ class _Writer:
 
 def _run(line: Line, edges: list[float], start: int) -> TextRun:
     near, far = (-line.far, -line.near) if line.is_vertical else (line.near, line.far)
-    tenths = array("i", (round(edge * 10) for edge in edges))
+    tenths = array("i", map(_tenths, edges))
     return TextRun(start, line.is_vertical, round(near, 1), round(far, 1), tenths)
+
+
+def _tenths(edge: float) -> int:
+    """Of a point. A hostile file puts characters anywhere, also where no number is."""
+    return round(max(-_FAR_AWAY, min(_FAR_AWAY, edge * 10)))
 
 
 def _without_needless_spaces(line: Line) -> tuple[str, list[float]]:
