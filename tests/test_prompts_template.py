@@ -1,12 +1,12 @@
 """ChatTemplate: what templates can do, that message text stays marked, and that nothing hurts."""
 
-import time
 from datetime import datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.patience import ends
 from webui.prompts import ChatTemplate, RenderedPrompt, TemplateError, TemplateRefusedError
 from webui.prompts.template import MAX_SOURCE_CHARS
 from webui.prompts.traced import Traced
@@ -193,11 +193,9 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("source", HOSTILE, ids=range(len(HOSTILE)))
-def test_a_hostile_template_fails_within_a_second(source: str) -> None:
-    started = time.thread_time()
-    with pytest.raises(TemplateError):
+def test_a_hostile_template_fails_and_keeps_nobody_waiting(source: str) -> None:
+    with ends(), pytest.raises(TemplateError):
         render(source)
-    assert time.thread_time() - started < 1.0
 
 
 @pytest.mark.parametrize(
@@ -213,10 +211,8 @@ def test_a_hostile_template_fails_within_a_second(source: str) -> None:
     ],
 )
 def test_a_huge_message_makes_no_template_slow(source: str) -> None:
-    started = time.thread_time()
-    with pytest.raises(TemplateError):
+    with ends(), pytest.raises(TemplateError):
         render(source, [{"role": "user", "content": "a b\n" * 250_000}])
-    assert time.thread_time() - started < 1.0
 
 
 def test_a_megabyte_of_text_and_a_thousand_messages_render() -> None:

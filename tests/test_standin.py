@@ -3,7 +3,6 @@
 import gc
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,11 +69,9 @@ def answers(
     return [(text, done[i]) for i, text in enumerate(texts)]
 
 
-def test_it_is_made_quickly_by_a_command_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+def test_it_is_made_by_a_command_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "new folder" / "tiny.gguf"
-    started = time.monotonic()
     subprocess.run([sys.executable, script.__file__, path], check=True, capture_output=True)
-    assert time.monotonic() - started < 10  # 0.3 s; the slack is for a busy machine
     assert list(path.parent.iterdir()) == [path]
 
 

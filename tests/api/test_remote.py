@@ -181,7 +181,7 @@ def test_stop_ends_the_work_over_there(server: Server, standin: Path, tmp_path: 
             await events.aclose()
         began = time.perf_counter()
         while running():
-            assert time.perf_counter() - began < 2
+            assert time.perf_counter() - began < 20, "it goes on working over there"
             await asyncio.sleep(0.01)
 
     in_world(standin, tmp_path, test)

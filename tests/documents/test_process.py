@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from tests.documents.makepdf import file_of, pdf, set_lines, stream, write
+from tests.patience import ends
 from webui.documents.errors import DocumentError, PasswordNeededError
 from webui.documents.messages import Reading
 from webui.documents.process import Cancelled, DocumentReader
@@ -89,9 +90,9 @@ def test_a_bomb_is_refused_or_bounded(name: str, reader: DocumentReader, tmp_pat
     peak, stop = [0], threading.Event()
     watcher = threading.Thread(target=watch_memory, args=(reader, peak, stop))
     watcher.start()
-    before = time.process_time()
     try:
-        document = reader.read(path, path.name)
+        with ends():  # our own process is not busy with it
+            document = reader.read(path, path.name)
         assert sum(len(page.text) for page in document.pages) <= 500_000
     except DocumentError as error:
         assert error.key.startswith("documents.")
@@ -99,7 +100,6 @@ def test_a_bomb_is_refused_or_bounded(name: str, reader: DocumentReader, tmp_pat
         stop.set()
         watcher.join()
     assert peak[0] < 500_000_000
-    assert time.process_time() - before < 5  # our own process has not been busy with it
 
 
 def watch_memory(reader: DocumentReader, peak: list[int], stop: threading.Event) -> None:
@@ -158,7 +158,6 @@ def test_cancel_ends_the_work_at_once(tmp_path: Path) -> None:
     started = time.monotonic()
     with pytest.raises(Cancelled):
         reader.read(bomb, "bomb.pdf", is_cancelled=lambda: time.monotonic() - started > 1.5)
-    assert time.monotonic() - started < 5
     assert reader.pid is None
 
 

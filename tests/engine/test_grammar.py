@@ -1,9 +1,8 @@
 """Grammar and Matcher: each construct, pieces, the forced text, hostile input."""
 
-import time
-
 import pytest
 
+from tests.patience import ends
 from webui.engine.gbnf import MAX_CHARS
 from webui.engine.grammar import Grammar, GrammarError, Matcher
 from webui.engine.mask import PieceTable
@@ -241,19 +240,18 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_grammar_is_read_or_refused_within_a_second(name: str) -> None:
-    started = time.process_time()
+def test_a_hostile_grammar_is_read_or_refused_and_keeps_nobody_waiting(name: str) -> None:
     try:
-        matcher = Matcher(Grammar.parse(HOSTILE[name]))
-        for _ in range(30):
-            for piece in (b"a", b"aaaaaaaa", "あ".encode()):
-                if matcher.allows(piece):
-                    matcher.accept(piece)
-                    break
-        matcher.forced()
+        with ends():
+            matcher = Matcher(Grammar.parse(HOSTILE[name]))
+            for _ in range(30):
+                for piece in (b"a", b"aaaaaaaa", "あ".encode()):
+                    if matcher.allows(piece):
+                        matcher.accept(piece)
+                        break
+            matcher.forced()
     except GrammarError as error:
         assert len(str(error)) < 200
-    assert time.process_time() - started < 1
 
 
 def _web(depth: int, width: int) -> str:
@@ -282,16 +280,16 @@ def test_a_grammar_that_needs_too_much_work_gives_up() -> None:
             matcher.accept(b"a")
 
 
-def test_verbatim_grammar_of_300_long_sentences_is_fast() -> None:
+def test_verbatim_grammar_of_300_long_sentences_takes_little_work() -> None:
     sentences = [f"第{i}文、" + "日本語の文章がここに続きます" * 4 for i in range(300)]
     grammar = "root ::= line{1,10}\nline ::= " + " | ".join(f'"・{s}\\n"' for s in sentences)
-    started = time.process_time()
     matcher = Matcher(Grammar.parse(grammar))
-    assert time.process_time() - started < 0.25  # 0.02 s on an idle machine
+    before = matcher.grammar.work_left
     assert matcher.forced() == "・第"
     for sentence in (sentences[299], sentences[123]):
         text = f"・{sentence}\n"
         matcher.accept(text[:5].encode())
         assert matcher.forced().startswith(text[5:])
         matcher.accept(text[5:].encode())
+    assert before - matcher.grammar.work_left < 10_000
     assert matcher.can_end and not matcher.must_end
