@@ -1,6 +1,9 @@
 """Embedding in the library: chosen, resumed, never mixed, offered anew; keywords when it fails."""
 
+import threading
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +15,10 @@ from webui.documents.embedders import choose_embedder
 from webui.documents.embedding import EmbedderChoice, EmbedderState, Embedding
 from webui.documents.errors import DocumentError
 from webui.documents.library import Library
-from webui.documents.process import EmbedderProcess
+from webui.documents.process import EmbedderProcess, IsCancelled, never
+from webui.documents.progress import Progress, embedding_of
 from webui.documents.vectors import FaissStore, VectorStore
-from webui.storage import DocumentStatus, Storage
+from webui.storage import Document, DocumentStatus, Storage
 
 pytestmark = pytest.mark.thorough  # torch takes ten seconds to import
 
@@ -101,6 +105,63 @@ def test_a_document_goes_and_is_read_anew_while_the_vector_store_is_away(
     assert library.search(ME, "旅費").used_vectors
     assert [store.count() for store in made] == [2, 1, 1]
     library.close()
+
+
+class Gated(EmbedderProcess):
+    """Waits before its first and before its second batch until it may go on."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, num_threads=1)
+        self.gates = [threading.Event(), threading.Event()]
+        self.num_batches = 0
+
+    def embed(
+        self, texts: tuple[str, ...], *, is_query: bool, is_cancelled: IsCancelled = never
+    ) -> bytes:
+        self.num_batches += 1
+        for gate in self.gates[self.num_batches - 1 : self.num_batches]:
+            assert gate.wait(60)
+        return super().embed(texts, is_query=is_query, is_cancelled=is_cancelled)
+
+
+def test_each_document_says_how_far_its_embedding_is(
+    storage: Storage, tiny_model: Path, tmp_path: Path
+) -> None:
+    process = Gated(tiny_model)
+    library = library_with(storage, tmp_path, EmbedderChoice(tiny_model, "tiny"), process)
+    where = storage.documents.create_collection(ME, "x").id
+    for name, count in (("long.txt", 900), ("short.txt", 30)):
+        lines = (f"第{n}条の定めにより、休暇は{n}日を与えるものとする。" for n in range(count))
+        content = "\n".join(lines).encode()
+        library.add(ME, where, name, write(tmp_path / name, content))
+    process.gates[0].set()  # the second one is waiting, so it is read after one batch
+    deadline = time.monotonic() + 60
+    while process.num_batches < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    long, short = documents = storage.documents.documents(ME, where)
+    moving = library.embedding_progress(documents)
+    assert [(one.document_id, one.num_done, one.num_total) for one in moving] == [
+        (long.id, 64, long.num_chunks),
+        (short.id, 0, short.num_chunks),
+    ]
+    assert {one.stage for one in moving} == {"embedding"}
+    process.gates[1].set()
+    assert library.wait(60)
+    assert library.embedding_progress(documents) == []
+    library.close()
+
+
+def test_the_time_left_of_a_document_counts_those_before_it() -> None:
+    first, second = (
+        Document(id, ME, "x", id, "", 1, DocumentStatus.READY, "txt", None, 1, num_chunks, 0.0, 0.0)
+        for id, num_chunks in (("a", 100), ("b", 50))
+    )
+    overall = Progress("", "embedding", 10, 150, per_s=10.0)
+    left = [one.eta_s for one in embedding_of([first, second], {"a": 60}, overall)]
+    assert left == [4.0, 9.0]
+    unknown = embedding_of([first], {}, replace(overall, per_s=0.0))
+    assert [one.eta_s for one in unknown] == [-1.0]
 
 
 def test_another_model_is_offered_and_never_mixed(

@@ -8,7 +8,7 @@ Knows nothing about files.
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -116,6 +116,10 @@ class Embedding:
             problem,
             _problem_of(check_reranker, self.choice.reranker),
         )
+
+    def num_embedded(self, document_ids: Sequence[str]) -> dict[str, int]:
+        """Chunks that this model has embedded, by document."""
+        return self._vectors.counts_of(self.fingerprint(), document_ids)
 
     def problem(self) -> AppError | None:
         """Why it cannot embed; None when nothing is known against it."""

@@ -15,9 +15,9 @@ import threading
 import time
 import zlib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from webui.documents.process import (
     LocalEmbedder,
     ReadDocument,
 )
+from webui.documents.progress import EMBEDDING, EVERYTHING, Progress, embedding_of, measured
 from webui.documents.retriever import Found, MakeStore, Retriever
 from webui.documents.trust import CollectionTest, run_test
 from webui.errors import AppError
@@ -53,18 +54,6 @@ _MAX_NAMED_PAGES = 8
 _TRY_AGAIN_S = 20.0  # after the disk was full
 _UPLOAD = ".upload-"
 _RECOGNISED = ".ocr"  # behind a document's id
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a document's job is. `eta_s` is -1 while nothing is known."""
-
-    document_id: str
-    stage: str  # waiting | reading | recognising | saving | embedding
-    num_done: int = 0
-    num_total: int = 0
-    per_s: float = 0.0
-    eta_s: float = -1.0
 
 
 class Library:
@@ -216,9 +205,17 @@ class Library:
         current = {
             id: progress
             for id, progress in dict(self._progress).items()
-            if id in waiting or progress.stage == "embedding"
+            if id in waiting or progress.stage == EMBEDDING
         }
         return list((waiting | current).values())
+
+    def embedding_progress(self, documents: Sequence[Document]) -> list[Progress]:
+        """Of those of the documents whose turn to be embedded is now or still comes."""
+        overall = self._progress.get(EVERYTHING)
+        if overall is None or self._embedding is None:
+            return []
+        num_embedded = self._embedding.num_embedded([one.id for one in documents])
+        return list(embedding_of(documents, num_embedded, overall))
 
     def embedder(self) -> LocalEmbedder | None:
         """The model that documents are embedded with; None while there is none."""
@@ -379,7 +376,7 @@ class Library:
             return
 
         def report(num_done: int, num_total: int, started: float) -> None:
-            self._report("", "embedding", num_done, num_total, started)
+            self._report(EVERYTHING, EMBEDDING, num_done, num_total, started)
 
         def is_interrupted() -> bool:
             return bool(self._documents.unfinished())
@@ -388,10 +385,7 @@ class Library:
             self._wake.set()  # reading goes before embedding; come back afterwards
 
     def _report(self, id: str, stage: str, num_done: int, num_total: int, started: float) -> None:
-        elapsed_s = time.monotonic() - started
-        per_s = num_done / elapsed_s if elapsed_s > 0 else 0.0
-        eta_s = (num_total - num_done) / per_s if per_s > 0 else -1.0
-        self._progress[id] = Progress(id, stage, num_done, num_total, per_s, eta_s)
+        self._progress[id] = measured(id, stage, num_done, num_total, started)
 
     # --- files -----------------------------------------------------------------------------------
 

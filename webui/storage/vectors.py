@@ -105,6 +105,21 @@ class Vectors:
             ).fetchone()
             return int(num_vectors), int(num_chunks)
 
+    def counts_of(self, fingerprint: str, document_ids: Sequence[str]) -> dict[str, int]:
+        """How many chunks of each of these documents have a vector of this model."""
+        with self._database.read() as db:
+            rows = db.execute(
+                f"""
+                SELECT d.id, count(v.chunk_number) FROM documents d
+                LEFT JOIN chunks k ON k.document_number = d.number
+                LEFT JOIN vectors v ON v.chunk_number = k.number AND v.embedder_number =
+                    (SELECT number FROM embedders WHERE fingerprint = ?)
+                WHERE d.id IN ({",".join("?" * len(document_ids))}) GROUP BY d.number
+                """,
+                (fingerprint, *document_ids),
+            )
+            return dict(rows.fetchall())
+
     def save(self, fingerprint: str, vectors: Sequence[tuple[int, bytes]]) -> int:
         """Those whose chunk is still there; refuses another length. Returns how many."""
         with self._database.write() as db:

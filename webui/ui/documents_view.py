@@ -8,10 +8,11 @@ from typing import Any
 
 from webui.documents.embedding import EmbedderState, EmbedderStatus
 from webui.documents.errors import DocumentError
-from webui.documents.library import Library, Progress
+from webui.documents.library import Library
 from webui.documents.marks import marked
 from webui.documents.ocr import is_available
 from webui.documents.pages import Kind
+from webui.documents.progress import EVERYTHING, Progress
 from webui.documents.retriever import Found, Passage
 from webui.errors import AppError
 from webui.storage import Collection, Document, Documents, DocumentStatus
@@ -47,13 +48,17 @@ def documents_view(
     moving = {item.document_id: item for item in library.progress(owner)}
     listed = documents.documents(owner, chosen.id) if chosen else []
     shown = listed[::-1][: max(1, min(num_shown, MAX_SHOWN))]
+    embedding = {item.document_id: item for item in library.embedding_progress(shown[::-1])}
     return {
         "collections": [_collection_view(one) for one in collections],
         "collection": chosen.id if chosen else "",
-        "documents": [_document_view(one, moving.get(one.id), language) for one in shown],
+        "documents": [
+            _document_view(one, moving.get(one.id) or embedding.get(one.id), language)
+            for one in shown
+        ],
         "num_documents": len(listed),
-        "num_elsewhere": len(set(moving) - {"", *(one.id for one in listed)}),
-        "embedding": _progress_view(moving[""]) if "" in moving else None,
+        "num_elsewhere": len(set(moving) - {EVERYTHING, *(one.id for one in listed)}),
+        "embedding": _progress_view(moving[EVERYTHING]) if EVERYTHING in moving else None,
         "is_moving": bool(moving),
         "can_recognise": is_available(),
         "embedder": _embedder_view(library.embedder_status(), language),

@@ -29,7 +29,7 @@ export function drawList() {
 }
 
 function row(one, canRecognise) {
-  const signature = JSON.stringify([{ ...one, progress: Boolean(one.progress) }, canRecognise]);
+  const signature = JSON.stringify([{ ...one, progress: isRead(one) }, canRecognise]);
   let known = rows.get(one.id);
   if (known?.signature !== signature) {
     const progress = h("div", { class: "progress" });
@@ -52,6 +52,9 @@ function rowNode(one, canRecognise, progress) {
     progress, ...trouble(one, canRecognise));
 }
 
+/** Not while it is read; what is embedded has been read. */
+const isRead = (one) => !one.progress || one.progress.stage === "embedding";
+
 function facts(one) {
   return [one.kind ? one.kind.toUpperCase() : "", one.has_pages ? s("pages", { n: one.num_pages.toLocaleString() }) : "",
     one.num_chunks ? s("chunks", { n: one.num_chunks.toLocaleString() }) : "", bytes(one.num_bytes), one.added]
@@ -64,7 +67,7 @@ function moreMenu(button, one, isReady) {
     { label: s("original"), icon: "external", href: `/documents/${one.id}/file` }, "-",
     { label: s("rename"), icon: "pencil", run: () => rename(one) },
     { label: s("replace"), icon: "upload", run: () => pick({ replaces: one.id }) },
-    ...(one.progress ? [] : [{ label: s("read_again"), icon: "retry", run: () => act("retry", { document: one.id }) }]),
+    ...(isRead(one) ? [{ label: s("read_again"), icon: "retry", run: () => act("retry", { document: one.id }) }] : []),
     "-", { label: s("delete"), icon: "trash", run: () => remove(one) },
   ]);
 }
@@ -89,6 +92,7 @@ function drawProgress(place, progress) {
       h("button", { type: "button", class: "button small", onclick: () => act("cancel", {
         document: place.closest("[data-id]").dataset.id }) }, s("cancel")));
   }
+  place.querySelector("button").hidden = progress.stage === "embedding"; // it costs nobody anything
   const percent = progress.total ? Math.round(100 * progress.done / progress.total) : 0;
   const bar = place.querySelector(".bar");
   bar.classList.toggle("waiting", !progress.total);
@@ -109,7 +113,7 @@ export function progressText(progress) {
 // --- what is wrong --------------------------------------------------------------------------------
 
 function trouble(one, canRecognise) {
-  if (!one.problem || one.progress) return one.replaces ? [h("p", { class: "quiet" }, s("replacing"))] : [];
+  if (!one.problem || !isRead(one)) return one.replaces ? [h("p", { class: "quiet" }, s("replacing"))] : [];
   const sentence = h("p", { class: one.status === "failed" ? "bad" : "warn" }, one.problem);
   if (one.needs_password) return [sentence, passwordForm(one)];
   const buttons = [];
