@@ -2,6 +2,8 @@
 # make check: everything a change must pass.
 PYTHON ?= python3
 VENV := .venv/bin/python
+# What the tests start is compiled once, not by each of a hundred processes.
+export PYTHONDONTWRITEBYTECODE =
 # A file stays in one process, and with it its servers and workers.
 PYTEST := $(VENV) -m pytest -n 2 --dist loadfile
 

@@ -102,7 +102,9 @@ def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.kill()
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "sign", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.thorough)]
+)
 def test_it_serves_and_ends_on_a_signal(
     served: tuple[subprocess.Popen[str], str], sign: signal.Signals
 ) -> None:
@@ -127,6 +129,7 @@ def test_killing_the_app_leaves_no_worker_behind(
     assert psutil.wait_procs(workers, timeout=5)[1] == []
 
 
+@pytest.mark.thorough
 def test_two_apps_never_share_a_data_directory(
     served: tuple[subprocess.Popen[str], str], tmp_path: Path
 ) -> None:

@@ -40,6 +40,7 @@ def test_chat_answers_in_a_pipe(data_dir: Path) -> None:
     assert made.stdout.strip() and made.stdout.endswith("\n") and made.stderr == ""
 
 
+@pytest.mark.thorough
 def test_chat_gives_json_for_scripts_and_repeats_with_a_seed(data_dir: Path) -> None:
     options = ("--json", "--max-tokens", "8", "--seed", "4")
     answers: list[Any] = [

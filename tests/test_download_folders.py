@@ -114,6 +114,7 @@ def test_it_can_be_paused_resumed_by_another_run_and_cancelled(
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.thorough
 def test_a_newer_commit_is_not_mixed_with_the_old_half(
     hub: Hub, downloads: Downloads, folder: Path
 ) -> None:

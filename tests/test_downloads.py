@@ -187,6 +187,7 @@ def test_cut_connections_are_taken_up_again(hub: Hub, downloads: Downloads, fold
     assert hub.num_transfers == 4
 
 
+@pytest.mark.thorough
 def test_a_server_that_ignores_ranges_is_understood(
     hub: Hub, downloads: Downloads, folder: Path
 ) -> None:
@@ -265,6 +266,7 @@ def test_a_page_in_place_of_a_model_is_thrown_away(
     assert names(folder) == []
 
 
+@pytest.mark.thorough
 def test_a_newer_version_at_the_hub_is_not_glued_to_the_old_half(
     hub: Hub, downloads: Downloads, folder: Path
 ) -> None:

@@ -49,6 +49,7 @@ def test_text_from_a_pipe_becomes_json(tmp_path: Path) -> None:
     assert "トークン" in done.stderr  # the plan, apart from the result
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("standin")
 def test_an_embedder_that_is_not_there_takes_nothing_away(tmp_path: Path) -> None:
     asked = ("-", "--bullets", "2", "--mode", "abstract", "--format", "json", "--embedder")
@@ -57,6 +58,7 @@ def test_an_embedder_that_is_not_there_takes_nothing_away(tmp_path: Path) -> Non
     assert len(json.loads(missing.stdout)["bullets"]) == 2
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("standin")
 def test_a_folder_gives_one_result_each(tmp_path: Path) -> None:
     folder = tmp_path / "texts"

@@ -111,6 +111,7 @@ def watch_memory(reader: DocumentReader, peak: list[int], stop: threading.Event)
             continue
 
 
+@pytest.mark.thorough
 def test_after_a_bomb_the_next_file_is_read(reader: DocumentReader, tmp_path: Path) -> None:
     bomb = write(tmp_path / "bomb.pdf", BOMBS["a gigabyte of spaces"]())
     with pytest.raises(DocumentError):
@@ -152,6 +153,7 @@ def test_a_kill_in_the_middle_is_survived_by_the_second_reader(tmp_path: Path) -
     reader.stop()
 
 
+@pytest.mark.thorough
 def test_cancel_ends_the_work_at_once(tmp_path: Path) -> None:
     reader = DocumentReader()
     bomb = write(tmp_path / "bomb.pdf", BOMBS["1,000 pages of 70 MB"]())

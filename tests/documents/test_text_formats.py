@@ -91,6 +91,7 @@ def test_an_entity_bomb_in_word_is_refused(tmp_path: Path) -> None:
     assert caught.value.key == "documents.damaged"
 
 
+@pytest.mark.thorough
 def test_a_packed_bomb_in_word_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.docx"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -11,6 +11,7 @@ from webui.engine.pool import EnginePool
 from webui.errors import AppError
 
 
+@pytest.mark.thorough
 def test_a_file_deleted_while_loaded_goes_on_answering(standin: Path, tmp_path: Path) -> None:
     async def test(pool: EnginePool) -> None:
         async with pool.lease("one"):

@@ -62,7 +62,7 @@ async def measured(load: LoadModel, num_tokens: int) -> int:
     ("quantization", "changes"),
     [
         ("F16", {}),
-        ("Q8_0", {"n_slots": 32}),
+        pytest.param("Q8_0", {"n_slots": 32}, marks=pytest.mark.thorough),
         pytest.param("F16", {"n_ctx": 16384, "kv_type": "q8_0"}, marks=pytest.mark.thorough),
         pytest.param("F16", {"flash_attn": "off", "n_ctx": 2048}, marks=pytest.mark.thorough),
         pytest.param("Q4_K_M", {"mmap": False}, marks=pytest.mark.thorough),
@@ -83,6 +83,7 @@ def test_the_prediction_is_within_ten_percent(
     assert need.total == pytest.approx(actual, rel=0.10)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", ["recurrent", "hybrid"])
 def test_memories_that_are_states_are_predicted_too(uncuttable: dict[str, Path], kind: str) -> None:
     load = replace(LOAD, path=str(uncuttable[kind]), n_slots=16)

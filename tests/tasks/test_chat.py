@@ -191,6 +191,7 @@ def test_a_bad_model_file_is_one_sentence_and_others_still_answer(
     in_world(standin, tmp_path, test)
 
 
+@pytest.mark.thorough
 def test_two_models_answer_at_once(standin: Path, tmp_path: Path) -> None:
     async def test(world: World) -> None:
         (world.models_dir / "other.gguf").write_bytes(standin.read_bytes())

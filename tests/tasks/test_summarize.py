@@ -49,11 +49,11 @@ def assert_bullets(texts: list[str], count: int, language: str = "ja") -> None:
 
 # --- guarantees for any model ------------------------------------------------------------------
 
-CASES: list[dict[str, Any]] = [
+CASES: list[Any] = [
     {"num_bullets": 1},
-    {"num_bullets": 20, "granularity": "terse"},
+    pytest.param({"num_bullets": 20, "granularity": "terse"}, marks=pytest.mark.thorough),
     {"num_bullets": 2, "granularity": "detailed", "style": "minutes"},
-    {"num_bullets": 3, "language": "en"},
+    pytest.param({"num_bullets": 3, "language": "en"}, marks=pytest.mark.thorough),
 ]
 TEXTS = {
     "english": "Revenue rose 12%. The new plant opens in May. Costs fell, too.",
@@ -237,7 +237,7 @@ def test_a_stopped_run_goes_on_where_it_was(standin: Path, tmp_path: Path) -> No
     "num_done",
     [
         pytest.param(0, marks=pytest.mark.thorough),
-        1,
+        pytest.param(1, marks=pytest.mark.thorough),
         pytest.param(4, marks=pytest.mark.thorough),
         "merging",
     ],
@@ -273,7 +273,9 @@ def test_a_killed_worker_loses_no_finished_section(
     in_world(standin.parent, tmp_path, test)
 
 
-@pytest.mark.parametrize("state", [RunState.WRITING, RunState.MERGING])
+@pytest.mark.parametrize(
+    "state", [RunState.WRITING, pytest.param(RunState.MERGING, marks=pytest.mark.thorough)]
+)
 def test_a_run_can_be_stopped_at_every_stage(
     standin: Path, tmp_path: Path, state: RunState
 ) -> None:

@@ -91,6 +91,7 @@ def test_a_closed_tab_frees_the_engine(open_page: OpenPage, site: Site) -> None:
     expect(fresh.locator(".turn.assistant .notice")).to_contain_text("途中で止まった")
 
 
+@pytest.mark.thorough
 def test_regenerating_keeps_versions_to_page_through(page: Page, site: Site) -> None:
     send(page, "一つ目")
     first = wait_for_answer(page).locator(".answer").inner_text()
@@ -119,6 +120,7 @@ def test_editing_a_question_branches(page: Page, site: Site) -> None:
     expect(page.locator(".turn.assistant .answer")).not_to_be_empty()
 
 
+@pytest.mark.thorough
 def test_undo_brings_the_question_back_and_delete_removes_the_rest(page: Page, site: Site) -> None:
     send(page, "質問1")
     wait_for_answer(page)
@@ -147,6 +149,7 @@ def test_only_the_last_turns_are_shown_at_first(open_page: OpenPage, site: Site)
     expect(page.locator(".turn").first).to_contain_text("質問1")
 
 
+@pytest.mark.thorough
 def test_the_meter_says_which_turns_no_longer_fit(open_page: OpenPage, site: Site) -> None:
     send(page := open_page(), "モデルを読み込む")
     wait_for_answer(page)  # the meter counts with the loaded model
@@ -158,6 +161,7 @@ def test_the_meter_says_which_turns_no_longer_fit(open_page: OpenPage, site: Sit
     expect(page.locator(".window-line + .turn.user")).to_have_count(1)
 
 
+@pytest.mark.thorough
 def test_an_empty_message_does_nothing(page: Page, site: Site) -> None:
     send(page, " 　\n ")
     page.wait_for_timeout(300)
@@ -248,6 +252,7 @@ def test_an_unknown_conversation_says_so(open_page: OpenPage) -> None:
     expect(page.get_by_text("何から始めましょうか")).to_be_visible()
 
 
+@pytest.mark.thorough
 def test_the_phone_has_a_drawer_that_closes_after_a_pick(open_page: OpenPage, site: Site) -> None:
     site.conversation("電話から", "はい", title="電話で開く会話")
     page = open_page("/", viewport=PHONE, has_touch=True, is_mobile=True)

@@ -49,6 +49,7 @@ def test_rename_in_place(open_page: OpenPage, site: Site) -> None:
     expect(page.locator(".conv", has_text="新しい名前")).to_be_visible()
 
 
+@pytest.mark.thorough
 def test_delete_can_be_taken_back(open_page: OpenPage, site: Site) -> None:
     chat = site.conversation("消える", "はい", title="消される会話")
     page = open_page(f"/?chat={chat}")

@@ -38,6 +38,7 @@ def test_the_model_is_chosen_per_conversation(
         site.storage.set_setting(OWNER, "model_id", "")
 
 
+@pytest.mark.thorough
 def test_settings_belong_to_the_conversation(open_page: OpenPage, site: Site) -> None:
     chat = site.conversation("設定", "はい")
     page = open_page(f"/?chat={chat}")

@@ -104,6 +104,7 @@ def test_a_file_is_dropped_in_and_found_in_the_history(page: Page, tmp_path: Pat
     expect(page.locator("#summary-view .bullet")).to_have_count(2)
 
 
+@pytest.mark.thorough
 def test_a_file_without_text_says_so(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "empty.txt"
     path.write_text("  \n", encoding="utf-8")
@@ -135,6 +136,7 @@ def test_nothing_in_the_text_becomes_markup(page: Page) -> None:
     assert page.locator("#summary-view img").count() == 0
 
 
+@pytest.mark.thorough
 def test_a_long_run_can_be_stopped_and_continued(page: Page, site: Site) -> None:
     open_summary(page)
     page.locator("#summary-view textarea").fill(document(60))
@@ -174,7 +176,8 @@ def test_continue_in_chat_brings_the_text(page: Page) -> None:
     expect(page.locator("#composer textarea")).to_have_value(re.compile("について質問します"))
 
 
-@pytest.mark.parametrize("scheme", [pytest.param("light", marks=pytest.mark.thorough), "dark"])
+@pytest.mark.thorough
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_on_a_phone_nothing_is_wider_than_the_screen(
     open_page: OpenPage, scheme: str, tmp_path: Path
 ) -> None:
