@@ -141,6 +141,8 @@ def run_choice(model: Any, corpus_folder: Path, edict: Path) -> None:
     place = {index: number for number, index in enumerate(held_out)}
     paragraphs = [corpus.paragraphs[index].split("\n", 1) for index in held_out]
     asked = [(q.text, place[q.paragraph]) for q in corpus.questions if q.paragraph in place]
+    if not asked:
+        raise TrainingError("this corpus has no questions that are held out")
     swap = Swapper(model.tokenizer, alternatives(entries), 7)
     with tempfile.TemporaryDirectory() as folder:
         collection = Collection(model, [(title, text) for title, text in paragraphs], folder)
