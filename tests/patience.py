@@ -1,12 +1,12 @@
 """Hostile input must not keep a thread busy for ever. These are hang guards, not measurements:
-the bound is many times what the slowest machine takes, because a garbage collection of the whole
+the bound is five times what a slow machine takes, because a garbage collection of the whole
 test process may fall into the block."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-HANG_S = 15.0
+HANG_S = 5.0
 
 
 @contextmanager
