@@ -139,10 +139,10 @@ def test_an_ambiguous_grammar_holds_up_nobody(core: EngineCore) -> None:
 def test_the_number_of_threads_can_change_between_steps(core: EngineCore) -> None:
     core.add(Request(1, (400, 401), GREEDY))
     core.step()
-    core.runner.use_threads(1)
-    assert core.runner.num_threads == 1
+    core.threads.use_at_most(1)
     assert len(run_all(core, [])[1].ids) > 0
-    core.runner.use_threads(2)
+    assert core.runner.num_threads == 1
+    core.threads.use_at_most(2)
 
 
 def test_a_failed_decode_fails_its_batch_and_the_engine_goes_on(core: EngineCore) -> None:

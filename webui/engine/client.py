@@ -324,9 +324,6 @@ class _WorkerProcess:
 
     def __init__(self, load: LoadModel) -> None:
         environment = {
-            # OpenMP's threads spin 15 ms for each other; beside a busy neighbour that makes a token
-            # take ten times as long. This is about 50 µs, then they sleep.
-            "GOMP_SPINCOUNT": "1000",
             **os.environ,
             "PYTHONPATH": str(Path(__file__).parents[2]),
             "GGML_NO_BACKTRACE": "1",  # an abort must be over at once, not start a debugger

@@ -33,6 +33,7 @@ from webui.engine.request import (
 from webui.engine.runner import DecodeError, Interrupted, ModelLoadError, ModelRunner
 from webui.engine.scheduler import Batch, Scheduler
 from webui.engine.sequence import Sequence
+from webui.engine.threads import Threads
 from webui.gguf import BadGgufError
 from webui.soundness import check_file
 from webui.wire import read_frame, write_frame
@@ -47,11 +48,13 @@ class EngineCore:
         self.runner = runner
         cache = PrefixCache(runner.n_slots, runner.n_ctx, partial_reuse=runner.partial_reuse)
         self.scheduler = Scheduler(cache, n_batch)
+        self.threads = Threads(runner.num_threads)
         self.running_ids: frozenset[int] = frozenset()  # of the step that runs now
 
     def step(self) -> list[SequenceOutput]:
         batch = self.scheduler.schedule()
-        started = time.perf_counter()
+        self.runner.use_threads(self.threads.count)
+        began = time.perf_counter()
         try:
             with self.runner.interruptible():
                 self.running_ids = frozenset(e.sequence.request_id for e in batch.entries)
@@ -63,7 +66,9 @@ class EngineCore:
             return self._fail(batch, error)
         finally:
             self.running_ids = frozenset()
-        outputs = self.scheduler.update(batch, sampled, time.perf_counter() - started)
+        ended = time.perf_counter()
+        self.threads.observe(began, ended)
+        outputs = self.scheduler.update(batch, sampled, ended - began)
         return self._forget_finished(outputs)
 
     def add(self, request: Request) -> list[SequenceOutput]:
@@ -148,7 +153,7 @@ class Worker:
             case Abort(request_id):
                 return self._core.abort(request_id)
             case UseThreads(count):
-                self._core.runner.use_threads(count)
+                self._core.threads.use_at_most(count)
                 return []
             case CheckIntegrity():
                 self.send(self._core.integrity())
