@@ -28,6 +28,13 @@ def test_what_is_chosen_goes_before_the_settings() -> None:
     assert load_message(Settings(), ModelOptions(), SPEC).n_threads >= 1
 
 
+def test_a_step_holds_a_token_of_every_slot_and_more() -> None:
+    """llama.cpp ends the process when a batch is larger than it was told."""
+    load = load_message(Settings(n_batch=32), ModelOptions(n_slots=64), SPEC)
+    assert load.n_batch >= 64 + 2
+    assert load_message(Settings(n_batch=512), ModelOptions(n_slots=8), SPEC).n_batch == 512
+
+
 def test_options_survive_a_restart_and_are_kept_apart(tmp_path: Path) -> None:
     chosen = ModelOptions(n_ctx=2048, family="chatml")
     storage = Storage(tmp_path / "db")

@@ -68,16 +68,18 @@ def test_words_in_the_background_leave_a_prompt_full_chunks() -> None:
     assert counts(step(scheduler)[0]).get(2, 0) < 63
 
 
-def test_reading_goes_on_beside_more_words_than_a_batch_holds() -> None:
-    scheduler = make_scheduler(num_slots=8, n_batch=4)
-    for request_id in range(1, 7):
-        add(scheduler, request_id, [request_id], max_tokens=90, is_background=True)
-    for _ in range(10):
-        step(scheduler)
-    assert [sequence.is_decoding for sequence in scheduler.running] == [True] * 6
-    add(scheduler, 9, range(100, 120), is_background=True)
-    batch, _ = step(scheduler)
-    assert counts(batch)[9] == 2 and all(count > 0 for count in counts(batch).values())
+def test_a_short_prompt_starts_behind_a_long_one_however_little_may_be_read() -> None:
+    scheduler = make_scheduler(num_slots=4)
+    add(scheduler, 1, [1], max_tokens=90)
+    step(scheduler)
+    add(scheduler, 2, range(100, 160))
+    add(scheduler, 3, range(200, 204))
+    for _ in range(20):
+        batch = scheduler.schedule()
+        num_read = batch.num_tokens - 1
+        scheduler.update(batch, {1: Sampled((5,))}, 0.1 + 0.2 * num_read)
+    computed = {s.request_id: s.num_computed_tokens for s in scheduler.running}
+    assert 4 <= computed[3] and 4 <= computed[2] < 60
 
 
 def test_with_nobody_decoding_a_prompt_gets_full_chunks() -> None:
@@ -181,6 +183,31 @@ def test_least_recently_used_slots_are_evicted_and_running_ones_never() -> None:
     assert Trim(0, 0) in batch.operations and Trim(1, 0) not in batch.operations
 
 
+def test_an_answer_written_anew_takes_nobody_else_s_place() -> None:
+    scheduler = make_scheduler(num_slots=3)
+    for request_id, start in ((1, 100), (2, 200), (3, 300)):
+        add(scheduler, request_id, range(start, start + 40))
+        run_until_done(scheduler)
+    add(scheduler, 4, range(300, 340))  # that of the third: its answer goes, its prompt stays
+    run_until_done(scheduler)
+    for request_id, start in ((5, 100), (6, 200), (7, 300)):
+        add(scheduler, request_id, range(start, start + 40))
+        step(scheduler)
+        assert scheduler.running[-1].num_cached_tokens == 39
+
+
+def test_a_common_beginning_does_not_cost_a_conversation_its_place() -> None:
+    scheduler = make_scheduler(num_slots=2)
+    for request_id, start in ((1, 100), (2, 200)):
+        add(scheduler, request_id, [*range(10), *range(start, start + 40)])
+        run_until_done(scheduler)
+    add(scheduler, 3, [*range(10), *range(300, 340)])
+    run_until_done(scheduler)
+    add(scheduler, 4, [*range(10), *range(200, 240), 1, 2])  # the newer of the two is still there
+    step(scheduler)
+    assert scheduler.running[-1].num_cached_tokens == 50
+
+
 def test_abort_frees_the_slot_and_keeps_what_was_computed() -> None:
     scheduler = make_scheduler(num_slots=1)
     add(scheduler, 1, range(40))
@@ -264,6 +291,21 @@ def test_pace_gives_reading_what_keeps_a_step_under_the_allowed_slowdown() -> No
         if count := pace.prefill_tokens(4):
             pace.observe(4, count, 0.100 + 0.010 * count)
     assert 4 <= pace.prefill_tokens(4) <= 7  # 0.1 s + 5 x 0.01 s = 1.5 times a plain step
+
+
+def test_pace_reads_on_where_one_token_already_costs_more_than_is_allowed() -> None:
+    pace = Pace(512)
+    counts = []
+    for _ in range(20):
+        counts.append(pace.prefill_tokens(4))
+        pace.observe(4, counts[-1], 0.060 + 0.080 * counts[-1])
+    assert counts[-10:] == [1] * 10
+
+
+def test_pace_leaves_no_room_where_decoding_fills_the_batch() -> None:
+    pace = Pace(4)
+    pace.observe(4, 0, 0.1)
+    assert pace.prefill_tokens(4) == 0
 
 
 def test_pace_lets_decoding_be_measured_again_now_and_then() -> None:

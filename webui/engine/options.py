@@ -99,11 +99,12 @@ def load_message(settings: Settings, options: ModelOptions, spec: ModelSpec) -> 
         value = getattr(options, name)
         return getattr(settings, name) if value in (None, "") else value
 
+    n_slots = chosen("n_slots")
     return LoadModel(
         path=str(spec.path),
         n_ctx=chosen("n_ctx"),
-        n_slots=chosen("n_slots"),
-        n_batch=settings.n_batch,
+        n_slots=n_slots,
+        n_batch=max(settings.n_batch, 2 * n_slots),  # everyone writes, and someone reads beside
         n_threads=chosen("n_threads") or physical_cores(),
         n_gpu_layers=chosen("n_gpu_layers"),
         flash_attn=chosen("flash_attn"),

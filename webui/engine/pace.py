@@ -4,7 +4,7 @@ On a CPU a 512-token chunk takes seconds, so the share is learned: from the time
 decode, and from what a prompt token adds to a step. Knows nothing about sequences.
 """
 
-MAX_SLOWDOWN = 1.55  # a step that also reads may take this many times a decode-only step
+MAX_SLOWDOWN = 1.5  # a step that also reads may take this many times a decode-only step
 MEASURE_EVERY = 24  # mixed steps between two decode-only steps, which keep the measure fresh
 SMOOTHING = 0.25  # weight of the newest measurement
 FIRST_CHUNK = 4  # tokens, before anything is known
@@ -24,8 +24,8 @@ class Pace:
         if decode_s is None or self._num_mixed_steps >= MEASURE_EVERY:
             return 0
         if not self._token_s:
-            return max(2, min(room, FIRST_CHUNK))
-        return max(2, min(room, int((MAX_SLOWDOWN - 1) * decode_s / self._token_s)))
+            return min(room, FIRST_CHUNK)
+        return min(room, max(1, int((MAX_SLOWDOWN - 1) * decode_s / self._token_s)))
 
     def observe(self, num_decoding: int, num_prefill: int, seconds: float) -> None:
         """A step has taken `seconds`."""

@@ -186,13 +186,16 @@ class PrefixCache:
 
     def _pick_target(self, source: Slot | None, length: int) -> Slot | None:
         """The slot to run in: the match itself when nothing of it is lost, else a free one, else
-        the least recently used resident one (the match last)."""
+        the match if it keeps half of itself (an answer written anew; nobody else's conversation
+        shall go for that), else the least recently used resident one."""
         if source and source.is_resident and length == len(source.token_ids):
             return source
         idle = [slot for slot in self.slots if slot.owner is None]
         if not idle:
             return None
-        return min(idle, key=lambda s: (not s.is_free, s is source, s.last_used))
+        oldest = min(idle, key=lambda slot: (not slot.is_free, slot.last_used))
+        keeps_half = source and source.is_resident and 2 * length >= len(source.token_ids)
+        return source if keeps_half and not oldest.is_free else oldest
 
     def _place(self, target: Slot, source: Slot | None, length: int) -> list[MemoryOperation]:
         """Leave exactly the matched prefix in `target`."""

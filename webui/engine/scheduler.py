@@ -94,7 +94,7 @@ class Scheduler:
         reading = [sequence for sequence in self.running if not sequence.is_decoding]
         entries = [Entry(sequence, sequence.num_computed_tokens, 1) for sequence in decoding]
         if reading:
-            entries += self._reading_entries(reading, self._room_to_read(decoding))
+            entries += self._reading_entries(reading, self._room_to_read(decoding, len(reading)))
         operations, self._operations = tuple(self._operations), []
         return Batch(operations, tuple(entries))
 
@@ -169,15 +169,17 @@ class Scheduler:
             return False
         return coming - self.cache.num_cached_tokens(sequence.token_ids) >= MIN_SHARED_PREFIX
 
-    def _room_to_read(self, decoding: list[Sequence]) -> int:
+    def _room_to_read(self, decoding: list[Sequence], num_reading: int) -> int:
         """Tokens. Only words that somebody waits for are worth reading in small pieces: a prompt
         token beside a full batch costs half of what it costs beside a few."""
         if _all_in_background(decoding):
-            return max(2, self.n_batch - len(decoding))  # more slots than a batch holds are allowed
-        return self._pace.prefill_tokens(len(decoding))
+            return self.n_batch - len(decoding)
+        budget = self._pace.prefill_tokens(len(decoding))
+        return max(budget, 2) if budget and num_reading > 1 else budget  # see _reading_entries
 
     def _reading_entries(self, reading: list[Sequence], budget: int) -> list[Entry]:
-        """Split `budget` tokens: half for the oldest, half for whoever needs least to start.
+        """Split `budget` tokens: half for the oldest, half for whoever needs least to start; so
+        with two who read it must be two at least.
 
         In strict order a short question would wait minutes behind a long document; this way it
         starts soon, and the document still gets at least half.
