@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -34,15 +34,14 @@ SHORT = SamplingParams(max_tokens=16, ignore_eos=True)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer tokens, fewer pairs")
+    parser.add_argument("--quick", action="store_true", help="fewer tokens, fewer rounds")
     parser.add_argument("--model", type=Path, default=MODEL)
     options = parser.parse_args()
     make_model(options.model)
-    pairs, tokens, seconds = (2, 32, 20) if options.quick else (5, 96, 60)
+    rounds, tokens, seconds = (3, 16, 20) if options.quick else (12, 40, 60)
     figures: dict[str, object] = {}
     parts: dict[str, Callable[[], dict[str, object]]] = {
-        "one_stream": lambda: one_stream(options.model, pairs, tokens),
-        "eight_streams": lambda: eight_streams(options.model, pairs, tokens),
+        "streams": lambda: streams(options.model, rounds, tokens),
         "second_turn": lambda: second_turn(options.model),
         "reading_beside_chats": lambda: reading_beside_chats(options.model, seconds),
         "page": page,
@@ -65,34 +64,44 @@ def make_model(path: Path) -> None:
     source.unlink()
 
 
-def one_stream(model: Path, pairs: int, num_tokens: int) -> dict[str, object]:
-    """Decode rate through the worker, the pipe and the client against the bare loop, in turns."""
-    ours, theirs = [], []
-    for _ in range(pairs):
-        theirs.append(bare(model, 1, num_tokens))
-        ours.append(asyncio.run(rate(model, 1, num_tokens)))
-    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+def streams(model: Path, rounds: int, num_tokens: int) -> dict[str, object]:
+    """Decode rates of one stream and of eight, through worker, pipe and client and through the
+    bare loop: short pieces in turns, since the machine itself is now slower and now faster."""
+
+    async def run() -> list[tuple[float, float, float, float]]:
+        async with engine(model) as ours, bare(model) as theirs:
+            await rate(ours, 8, 2)  # reads the prompts
+            return [
+                (
+                    await theirs(1, num_tokens),
+                    await rate(ours, 1, num_tokens),
+                    await theirs(8, num_tokens),
+                    await rate(ours, 8, num_tokens),
+                )
+                for _ in range(rounds)
+            ]
+
+    rates = asyncio.run(run())
+    bare_one, one, bare_eight, eight = (list(column) for column in zip(*rates, strict=True))
     return {
-        "tokens_per_s": round(statistics.median(ours), 2),
-        "llama_cpp_tokens_per_s": round(statistics.median(theirs), 2),
-        "ratio": round(statistics.median(ratios), 3),
-        "ratios": [round(ratio, 3) for ratio in ratios],
-        "wanted": ">= 0.97",
+        "tokens_per_s": {"one": median(one), "eight": median(eight)},
+        "llama_cpp_tokens_per_s": {"one": median(bare_one), "eight": median(bare_eight)},
+        "one_to_llama_cpp": middle(one, bare_one) | {"wanted": ">= 0.97"},
+        "eight_to_llama_cpp": middle(eight, bare_eight),
+        "eight_to_one": middle(eight, one) | {"wanted": ">= 2.0 on 2 cores"},
+        "llama_cpp_eight_to_one": middle(bare_eight, bare_one),
     }
 
 
-def eight_streams(model: Path, pairs: int, num_tokens: int) -> dict[str, object]:
-    ratios, rates = [], []
-    for _ in range(pairs):
-        one = asyncio.run(rate(model, 1, num_tokens))
-        rates.append(asyncio.run(rate(model, 8, num_tokens)))
-        ratios.append(rates[-1] / one)
-    return {
-        "tokens_per_s": round(statistics.median(rates), 2),
-        "ratio_to_one": round(statistics.median(ratios), 2),
-        "llama_cpp_tokens_per_s": round(bare(model, 8, num_tokens), 2),
-        "wanted": ">= 2.0 on 2 cores",
-    }
+def middle(values: list[float], others: list[float]) -> dict[str, object]:
+    """Median of the ratios of each round, and its quartiles."""
+    ratios = sorted(a / b for a, b in zip(values, others, strict=True))
+    low, _, high = statistics.quantiles(ratios, n=4)
+    return {"ratio": median(ratios), "quartiles": [round(low, 3), round(high, 3)]}
+
+
+def median(values: list[float]) -> float:
+    return round(statistics.median(values), 3)
 
 
 def second_turn(model: Path) -> dict[str, object]:
@@ -115,26 +124,14 @@ def second_turn(model: Path) -> dict[str, object]:
 
 
 def reading_beside_chats(model: Path, seconds: float) -> dict[str, object]:
-    """p95 of the time between two tokens of four chats, with a 16k-token prompt being read."""
+    """p95 of the time between two tokens of four chats, alone and with a 16k-token prompt being
+    read. The same chats both times: the longer a chat is, the longer takes each of its tokens."""
 
     async def run() -> tuple[list[float], list[float], float]:
         async with engine(model, n_ctx=32768) as running:
-            gaps: list[float] = []
-            chats = [asyncio.create_task(watch(running, i, gaps)) for i in range(4)]
-            await asyncio.sleep(seconds / 3)
-            gaps.clear()
-            await asyncio.sleep(seconds)
-            unloaded = gaps.copy()
-            progress = [0]
-            reading = asyncio.create_task(read_long(running, progress))
-            await asyncio.sleep(seconds / 6)
-            gaps.clear()
-            await asyncio.sleep(2 * seconds)
-            loaded = gaps.copy()
-            for task in (reading, *chats):
-                task.cancel()
-            await asyncio.gather(reading, *chats, return_exceptions=True)
-            return unloaded, loaded, progress[-1] / (2 * seconds + seconds / 6)
+            unloaded, _ = await gaps_of_four_chats(running, seconds, reads=False)
+            loaded, num_read = await gaps_of_four_chats(running, seconds, reads=True)
+            return unloaded, loaded, num_read / seconds
 
     unloaded, loaded, read_per_s = asyncio.run(run())
     return {
@@ -171,6 +168,27 @@ def page() -> dict[str, object]:
     }
 
 
+async def gaps_of_four_chats(
+    running: Engine, seconds: float, *, reads: bool
+) -> tuple[list[float], int]:
+    """Seconds between tokens, and how many tokens of the long prompt were read meanwhile."""
+    gaps: list[float] = []
+    progress = [0]
+    tasks = [asyncio.create_task(watch(running, seed, gaps)) for seed in range(4)]
+    await asyncio.sleep(seconds / 6)
+    if reads:
+        tasks.append(asyncio.create_task(read_long(running, progress)))
+        await asyncio.sleep(seconds / 12)  # the pace is learned
+    gaps.clear()
+    num_read_before = progress[-1]
+    await asyncio.sleep(seconds)
+    measured = gaps.copy()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return measured, progress[-1] - num_read_before
+
+
 async def read_long(running: Engine, progress: list[int]) -> None:
     """Read a 16k-token prompt; how many of its tokens are done goes into `progress`."""
     async for event in running.generate(prompt(16000, seed=99), SHORT):
@@ -187,21 +205,21 @@ async def watch(running: Engine, seed: int, gaps: list[float]) -> None:
             last = now
 
 
-async def rate(model: Path, num_streams: int, num_tokens: int) -> float:
-    """Decoded tokens per second of all streams together, after every prompt has been read."""
-    async with engine(model) as running:
-        sampling = SamplingParams(max_tokens=num_tokens, ignore_eos=True)
-        counts = [0] * num_streams
-        began: list[float] = []
+async def rate(running: Engine, num_streams: int, num_tokens: int) -> float:
+    """Decoded tokens per second of all streams together, while all of them are being written."""
+    sampling = SamplingParams(max_tokens=num_tokens + num_streams, ignore_eos=True)
+    counts = [0] * num_streams
+    moments: list[tuple[float, int]] = []
 
-        async def stream(index: int) -> None:
-            async for event in running.generate(prompt(64, seed=index), sampling):
-                counts[index] += len(event.token_ids) if isinstance(event, Delta) else 0
-                if all(counts) and not began:
-                    began.extend([time.perf_counter(), sum(counts)])
+    async def stream(index: int) -> None:
+        async for event in running.generate(prompt(64, seed=index), sampling):
+            counts[index] += len(event.token_ids) if isinstance(event, Delta) else 0
+            if min(counts) and max(counts) < sampling.max_tokens:
+                moments.append((time.perf_counter(), sum(counts)))
 
-        await asyncio.gather(*(stream(index) for index in range(num_streams)))
-        return (sum(counts) - began[1]) / (time.perf_counter() - began[0])
+    await asyncio.gather(*(stream(index) for index in range(num_streams)))
+    (began, first), (ended, last) = moments[0], moments[-1]
+    return (last - first) / (ended - began)
 
 
 async def generate(running: Engine, ids: list[int], num_tokens: int) -> tuple[Usage, list[int]]:
@@ -216,10 +234,23 @@ async def generate(running: Engine, ids: list[int], num_tokens: int) -> tuple[Us
     return usage, answer
 
 
-def bare(model: Path, num_sequences: int, num_tokens: int) -> float:
+@asynccontextmanager
+async def bare(model: Path) -> AsyncIterator[Callable[[int, int], Awaitable[float]]]:
     command = [sys.executable, "-m", "tests.bench.bare", str(model)]
-    command += [str(num_sequences), str(num_tokens)]
-    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
+    assert process.stdin and process.stdout
+    questions, answers = process.stdin, process.stdout
+
+    async def measure(num_sequences: int, num_tokens: int) -> float:
+        questions.write(f"{num_sequences} {num_tokens}\n".encode())
+        return float(await answers.readline())
+
+    try:
+        yield measure
+    finally:
+        questions.close()
+        await process.wait()
 
 
 @asynccontextmanager

@@ -23,8 +23,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as our workers have it: both sides alike
-
 import llama_cpp
 
 from tests.bench.engine import MODEL, make_model
