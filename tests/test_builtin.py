@@ -189,6 +189,7 @@ def test_the_built_in_model_greets_and_says_what_it_is(tmp_path: Path) -> None:
         assert done.returncode == 0 and wanted in done.stdout, done.stderr
 
 
+@pytest.mark.thorough
 def test_summaries_quote_with_the_built_in_model_unless_told_otherwise(tmp_path: Path) -> None:
     command = [sys.executable, "app.py", "summarize", "-", "--bullets", "2", "--format", "json"]
     command += ["--model", BUILTIN_ID, "--yes", "--data-dir", str(tmp_path)]

@@ -81,6 +81,7 @@ def test_a_mistake_is_status_2_and_one_line(
     assert printed.out == ""
 
 
+@pytest.mark.thorough
 def test_bench_prints_one_json_line(data_dir: Path) -> None:
     made = app("bench", "--tokens", "16", "--concurrency", "3", "--json", data_dir=data_dir)
     (line,) = made.stdout.splitlines()

@@ -88,6 +88,7 @@ def test_a_folder_comes_whole_with_what_it_needs_and_nothing_that_runs(
         downloads.start(REQUEST)
 
 
+@pytest.mark.thorough
 def test_it_can_be_paused_resumed_by_another_run_and_cancelled(
     hub: Hub, downloads: Downloads, folder: Path
 ) -> None:

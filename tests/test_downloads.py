@@ -94,6 +94,7 @@ def test_nothing_is_fetched_without_being_asked(hub: Hub, folder: Path) -> None:
     assert hub.requests == []
 
 
+@pytest.mark.thorough
 def test_progress_speed_and_time_left_are_told(hub: Hub, downloads: Downloads) -> None:
     hub.bytes_per_s = 1_500_000
     downloads.start(REQUEST)
@@ -199,6 +200,7 @@ def test_a_server_that_ignores_ranges_is_understood(
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
+@pytest.mark.thorough
 def test_troubles_that_pass_are_waited_out(
     hub: Hub, downloads: Downloads, folder: Path, status: int
 ) -> None:
@@ -282,6 +284,7 @@ def test_a_newer_version_at_the_hub_is_not_glued_to_the_old_half(
     assert (folder / NAME).read_bytes() == newer
 
 
+@pytest.mark.thorough
 def test_a_file_that_is_here_or_on_its_way_is_not_fetched_twice(
     hub: Hub, downloads: Downloads, folder: Path
 ) -> None:
@@ -330,6 +333,7 @@ def test_too_little_room_is_told_before_anything_is_written(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of file sizes are a POSIX thing")
+@pytest.mark.thorough
 def test_a_disk_that_fills_up_is_told_and_can_be_continued(hub: Hub, folder: Path) -> None:
     """A limit on file sizes stands for the full disk."""
     code = (
@@ -356,6 +360,7 @@ def test_a_disk_that_fills_up_is_told_and_can_be_continued(hub: Hub, folder: Pat
     assert (folder / NAME).read_bytes() == CONTENT
 
 
+@pytest.mark.thorough
 def test_licence_sizes_and_gate_are_known_before(hub: Hub, downloads: Downloads) -> None:
     hub.gated.add("maker/other")
     info = downloads.inspect(REPOSITORY)

@@ -54,6 +54,7 @@ def vocabulary(*pieces: str) -> raw.Entry:
     return raw.array("tokenizer.ggml.tokens", raw.STRING, len(pieces), data)
 
 
+@pytest.mark.thorough
 def test_no_damaged_file_gets_more_than_one_clear_sentence(tmp_path: Path, standin: Path) -> None:
     content = standin.read_bytes()
     small = raw.model(raw.string("tokenizer.ggml.model", "llama"))

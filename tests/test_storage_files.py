@@ -123,6 +123,7 @@ def test_twenty_kills_lose_no_message_that_was_acknowledged(path: Path) -> None:
 # --- threads and processes -----------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_many_threads_write_and_read_at_once(storage: Storage, path: Path) -> None:
     shared = storage.create_conversation(ME)
     root = storage.add_message(ME, shared.id, Role.USER, "根", parent_id=None)
@@ -168,6 +169,7 @@ def test_many_threads_write_and_read_at_once(storage: Storage, path: Path) -> No
     check_integrity(path)
 
 
+@pytest.mark.thorough
 def test_processes_that_create_the_same_file_at_once_all_succeed(path: Path) -> None:
     code = """
         import sys, time

@@ -36,6 +36,7 @@ async def warm(client: httpx.AsyncClient) -> None:
     assert (await client.post(CHAT, json={**ENDLESS, "max_tokens": 1})).status_code == 200
 
 
+@pytest.mark.thorough
 def test_100_streams_that_are_left_are_aborted(server: Server) -> None:
     async def test() -> None:
         async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:

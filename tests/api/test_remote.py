@@ -139,6 +139,7 @@ def test_a_foreign_server_answers_and_is_asked_for_several_at_once(
     in_world(standin, tmp_path, test)
 
 
+@pytest.mark.thorough
 def test_our_api_serves_another_servers_model(
     server: Server, standin: Path, tmp_path: Path
 ) -> None:

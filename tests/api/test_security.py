@@ -118,6 +118,7 @@ def test_no_other_site_is_ever_allowed_by_cors(client: httpx.Client, site: Site)
 # --- files ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_a_file_of_the_server_cannot_be_named_as_input(client: httpx.Client, site: Site) -> None:
     """Mounting switches Gradio's input check off: this very request copied /etc/passwd into the
     cache and returned its address (facts: `has_launched`). Any event would do; ours take none of

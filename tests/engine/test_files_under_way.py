@@ -25,6 +25,7 @@ def test_a_file_deleted_while_loaded_goes_on_answering(standin: Path, tmp_path: 
     in_pool(standin, tmp_path, test)
 
 
+@pytest.mark.thorough
 def test_another_file_in_its_place_is_used_at_the_next_load(standin: Path, tmp_path: Path) -> None:
     async def test(pool: EnginePool) -> None:
         before = await answer(pool, "one")

@@ -201,6 +201,7 @@ def _walk(oracle: Oracle, sampler: Any, grammar: Grammar, data: st.DataObject) -
 
 @given(text=grammars(), data=st.data())
 @settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.thorough
 def test_every_mask_equals_llama_cpps(oracle: Oracle, text: str, data: st.DataObject) -> None:
     grammar = Grammar.parse(text)
     sampler = oracle.sampler(text)

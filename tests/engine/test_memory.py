@@ -70,6 +70,7 @@ async def measured(load: LoadModel, num_tokens: int) -> int:
         pytest.param("Q2_K", {"n_ctx": 1024, "n_slots": 1}, marks=pytest.mark.thorough),
     ],
 )
+@pytest.mark.thorough
 def test_the_prediction_is_within_ten_percent(
     small: Path, tmp_path: Path, quantization: str, changes: dict[str, object]
 ) -> None:

@@ -302,6 +302,7 @@ class TestBadFiles:
             Tokenizer(tmp_path / "gone.gguf")
 
 
+@pytest.mark.thorough
 def test_hostile_characters_do_not_crash(vocabularies: dict[str, Tokenizer]) -> None:
     for name in OURS:
         for text in ("", "\0", "a\0b", "\ud800", "\U0010ffff", "\ufeff", "\u202e", "a" * 100_000):

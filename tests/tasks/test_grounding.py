@@ -51,6 +51,7 @@ def test_a_sentence_of_the_source_supports_itself_fully() -> None:
         assert not found.flags
 
 
+@pytest.mark.thorough
 def test_a_long_document_is_fast() -> None:
     """20 statements against 6,000 sentences: the page waits for this."""
     import time

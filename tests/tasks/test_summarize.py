@@ -81,6 +81,7 @@ def test_random_weights_write_exactly_the_bullets(
 
 
 @pytest.mark.parametrize("model", ["random", "standin"])
+@pytest.mark.thorough
 def test_no_text_changes_format_or_language(
     random_model: Path, standin: Path, tmp_path: Path, model: str
 ) -> None:
@@ -276,6 +277,7 @@ def test_a_killed_worker_loses_no_finished_section(
 @pytest.mark.parametrize(
     "state", [RunState.WRITING, pytest.param(RunState.MERGING, marks=pytest.mark.thorough)]
 )
+@pytest.mark.thorough
 def test_a_run_can_be_stopped_at_every_stage(
     standin: Path, tmp_path: Path, state: RunState
 ) -> None:

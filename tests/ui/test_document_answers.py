@@ -17,7 +17,7 @@ from webui.storage import ChunkRow, DocumentChoice, Role
 from webui.tasks.ask.result import Answer, Citation, NumberedPassage
 from webui.tasks.grounding import Flag, FlagKind
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.thorough]
 QUOTE = "出張の旅費は実費を支給し、五日以内に精算する。"
 TEXT = "旅費は**実費**です[1]。以前は十二日以内でした[2]。\n\n- <b>火星</b>へは行けません。"
 READ_S = 60

@@ -13,6 +13,7 @@ def tab(page: Page, name: str) -> None:
     page.get_by_role("navigation", name="画面の切り替え").get_by_role("link", name=name).click()
 
 
+@pytest.mark.thorough
 def test_views_have_addresses_and_keep_the_conversation(open_page: OpenPage, site: Site) -> None:
     chat = site.conversation("旅費は？", "実費です", title="旅費の話")
     page = open_page(f"/?chat={chat}")
