@@ -41,6 +41,8 @@ SCHEMAS: list[Any] = [
     {"allOf": [{"properties": {"a": {"type": "integer"}}, "required": ["a"]},
                {"properties": {"b": {"type": "string", "maxLength": 4}}, "required": ["b"]}],
      "type": "object"},
+    {"type": "integer", "anyOf": [True]},
+    {"type": "integer", "allOf": [True, {"maximum": 7}]},
     {},
 ]  # fmt: skip
 
@@ -104,6 +106,10 @@ def test_integers_have_exactly_their_range(low: int, high: int) -> None:
         {"enum": []},
         {"const": float("nan")},
         {"type": "array", "minItems": 5000},
+        {"allOf": [None]},
+        {"allOf": [False]},
+        {"allOf": [False, {"type": "null"}]},
+        {"type": "null", "anyOf": [3]},
         False,
         [],
         "x",
@@ -113,6 +119,12 @@ def test_integers_have_exactly_their_range(low: int, high: int) -> None:
 def test_what_a_grammar_cannot_hold_is_refused_by_name(schema: Any) -> None:
     with pytest.raises(SchemaError):
         grammar_of(schema)
+
+
+@pytest.mark.parametrize("keyword", ["anyOf", "allOf"])
+def test_true_beside_other_keywords_takes_nothing_away(keyword: str) -> None:
+    matcher = Matcher(Grammar.parse(grammar_of({"type": "integer", keyword: [True]})))
+    assert matcher.allows(b"12") and not matcher.allows(b"null")
 
 
 def test_a_schema_that_only_refers_to_itself_is_refused() -> None:

@@ -297,13 +297,16 @@ def _merged_all(schema: Schema) -> dict[str, Any]:
     merged: object = {key: value for key, value in schema.items() if key != "allOf"}
     for part in _list(schema, "allOf"):
         merged = _merged(merged, part)
-    assert isinstance(merged, dict)
+    if not isinstance(merged, dict):
+        raise SchemaError(f"{_shown(merged)} is not a schema that allOf can combine")
     return merged
 
 
 def _merged(first: object, second: object) -> object:
     """Both schemas at once. Raises SchemaError where they speak of the same thing."""
-    if second is True or not first:
+    if second is True:
+        return first
+    if first == {}:
         return second
     if not isinstance(first, Mapping) or not isinstance(second, Mapping):
         raise SchemaError(f"{_shown(second)} cannot be combined with what stands beside it")
