@@ -54,7 +54,9 @@ class Settings:
     n_slots: int = _setting(8, "同時に処理する数", "requests computed at the same time")
     n_batch: int = _setting(512, "一度に計算するトークン数", "tokens computed in one step")
     n_threads: int = _setting(
-        0, "計算に使うスレッド数（0 は物理コア数）", "threads (0 = physical cores)"
+        0,
+        "計算に使うスレッド数の上限（0 は物理コア数）。ほかのプログラムが忙しいときは減らします",
+        "threads at most (0 = physical cores); fewer while other programs are busy",
     )
     n_gpu_layers: int = _setting(
         -1, "GPU に置く層の数（-1 はすべて）", "layers on the GPU (-1 = all)"

@@ -70,7 +70,7 @@ def streams(model: Path, rounds: int, num_tokens: int) -> dict[str, object]:
 
     async def run() -> list[tuple[float, float, float, float]]:
         async with engine(model) as ours, bare(model) as theirs:
-            await rate(ours, 8, 2)  # reads the prompts
+            await asyncio.gather(*(generate(ours, prompt(64, seed=i), 2) for i in range(8)))
             return [
                 (
                     await theirs(1, num_tokens),

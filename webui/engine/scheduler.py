@@ -57,6 +57,7 @@ class Sampled:
 
 class Scheduler:
     def __init__(self, cache: PrefixCache, n_batch: int, pace: Pace | None = None) -> None:
+        assert n_batch >= 2 * len(cache.slots), "every slot writes, and somebody reads beside"
         self.cache = cache
         self.n_batch = n_batch
         self.waiting: deque[Sequence] = deque()
