@@ -18,8 +18,8 @@ from typing import Any
 
 from rapidfuzz.distance import Levenshtein
 
-from webui.documents.loader import load
 from webui.documents.pages import whole_text
+from webui.documents.reader.loader import load
 from webui.errors import AppError
 
 

@@ -20,11 +20,11 @@ from tests.documents.makepdf import (
     write,
 )
 from webui.documents.errors import DocumentError, PasswordNeededError
-from webui.documents.layout import Line
-from webui.documents.loader import kind_of, load
 from webui.documents.messages import CODEC, PageRead
 from webui.documents.pages import Kind, Page, PageProblem, Reader, TextRun, whole_text
-from webui.documents.repair import PageLines, repaired_pages
+from webui.documents.reader.layout import Line
+from webui.documents.reader.loader import kind_of, load
+from webui.documents.reader.repair import PageLines, repaired_pages
 from webui.strings import Language
 
 PARAGRAPH = (

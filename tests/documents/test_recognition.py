@@ -10,10 +10,10 @@ import pypdfium2
 import pytest
 
 from tests.documents.makepdf import Piece, pdf, scanned, set_lines, wrapped, write
-from webui.documents import ocr
 from webui.documents.errors import DocumentError
 from webui.documents.library import Library
 from webui.documents.pages import PageProblem, RecognisedPage, Word
+from webui.documents.reader import ocr
 from webui.storage import Document, DocumentStatus, NotFoundError, Storage
 
 ME = "me"

@@ -122,7 +122,7 @@ def test_word_files_are_whole() -> None:
 
 
 def test_our_own_reader_reads_our_word_files(tmp_path: Path) -> None:
-    from webui.documents.text_formats import word_text
+    from webui.documents.reader.text_formats import word_text
 
     path = tmp_path / "summary.docx"
     path.write_bytes(exported(SUMMARY, ExportFormat.WORD, Language.JA))

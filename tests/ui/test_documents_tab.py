@@ -13,7 +13,7 @@ from tests.documents.makepdf import pdf, scanned, set_lines, wrapped
 from tests.documents.test_loader_pdf import encrypted
 from tests.site import OWNER, Site
 from tests.ui.conftest import PHONE, OpenPage
-from webui.documents import ocr
+from webui.documents.reader import ocr
 
 pytestmark = pytest.mark.browser
 READ = 60_000  # milliseconds; the machine may be busy

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from webui.documents.errors import DocumentError, PasswordNeededError
-from webui.documents.loader import kind_of, load
 from webui.documents.messages import (
     CODEC,
     ChunksMade,
@@ -35,8 +34,9 @@ from webui.documents.messages import (
     Rerank,
     Started,
 )
-from webui.documents.ocr import Recognition
 from webui.documents.pages import Kind, Reader
+from webui.documents.reader.loader import kind_of, load
+from webui.documents.reader.ocr import Recognition
 from webui.documents.splitter import Source, chunks, split
 from webui.errors import AppError
 from webui.wire import read_frame, write_frame
@@ -172,7 +172,7 @@ class _Reporter:
 
 
 def _draw(job: DrawPage, send: Send) -> None:
-    from webui.documents.pdfium_reader import PdfiumFile, UnreadableError, WrongPasswordError
+    from webui.documents.reader.pdfium import PdfiumFile, UnreadableError, WrongPasswordError
 
     try:
         file = PdfiumFile(Path(job.path), job.password)

@@ -10,9 +10,9 @@ from webui.documents.embedding import EmbedderState, EmbedderStatus
 from webui.documents.errors import DocumentError
 from webui.documents.library import Library
 from webui.documents.marks import marked
-from webui.documents.ocr import is_available
 from webui.documents.pages import Kind
 from webui.documents.progress import EVERYTHING, Progress
+from webui.documents.reader.ocr import is_available
 from webui.documents.retriever import Found, Passage
 from webui.errors import AppError
 from webui.storage import Collection, Document, Documents, DocumentStatus

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from webui.documents.process import DocumentReader
-from webui.documents.text_formats import plain_text
+from webui.documents.reader.text_formats import plain_text
 from webui.tasks.summarize.source import Source, from_pages
 
 SUFFIXES = (".pdf", ".txt", ".md", ".markdown", ".html", ".htm", ".docx")

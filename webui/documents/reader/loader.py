@@ -12,13 +12,13 @@ from pathlib import Path
 
 from webui.documents.characters import is_garbled, repaired_text
 from webui.documents.errors import DocumentError, PasswordNeededError
-from webui.documents.layout import lines_of
-from webui.documents.ocr import DOTS_PER_POINT, Recognition, glyphs_of
 from webui.documents.pages import Kind, Page, PageProblem, Reader
-from webui.documents.pdfium_reader import PdfiumFile, UnreadableError, WrongPasswordError
-from webui.documents.pypdf_reader import PypdfFile
-from webui.documents.repair import PageLines, page_of_text, repaired_pages
-from webui.documents.text_formats import (
+from webui.documents.reader.layout import lines_of
+from webui.documents.reader.ocr import DOTS_PER_POINT, Recognition, glyphs_of
+from webui.documents.reader.pdfium import PdfiumFile, UnreadableError, WrongPasswordError
+from webui.documents.reader.pypdf import PypdfFile
+from webui.documents.reader.repair import PageLines, page_of_text, repaired_pages
+from webui.documents.reader.text_formats import (
     MAX_TEXT_BYTES,
     html_text,
     is_word,

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from webui.documents.characters import is_cjk, width
-from webui.documents.layout import Line, widths_only
 from webui.documents.pages import Page, PageProblem, TextRun
+from webui.documents.reader.layout import Line, widths_only
 
 BULLET = re.compile(
     r"\s*(?:[・●○◎■□◆◇▶▷※＊*•]|[-–—]\s|"

@@ -15,7 +15,7 @@ from typing import Any
 import pypdfium2
 import pypdfium2.raw as pdfium
 
-from webui.documents.layout import Glyph
+from webui.documents.reader.layout import Glyph
 
 _SCALE = 1000  # device units per point, for pdfium's integer mapping
 MAX_PAGE_CHARS = 400_000

@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
-from webui.documents.layout import Glyph
 from webui.documents.pages import RecognisedPage, Word
+from webui.documents.reader.layout import Glyph
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pypdf
 from pypdf import _cmap  # the table of predefined CMaps has no public name; tests hold it
 
-from webui.documents.pdfium_reader import UnreadableError, WrongPasswordError
+from webui.documents.reader.pdfium import UnreadableError, WrongPasswordError
 
 MAX_FILE_BYTES = 100_000_000  # it reads files into memory
 
