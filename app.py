@@ -26,10 +26,10 @@ from webui.commands import add_commands
 from webui.config import PROJECT_DIR, Settings, add_arguments, load_settings
 from webui.credentials import Credentials, login_needed
 from webui.documents.embedders import choose_embedder
-from webui.documents.embedding import Embedding
 from webui.documents.library import Library
-from webui.documents.retriever import MakeStore
-from webui.documents.stores import faiss_stores, milvus_stores
+from webui.documents.search.embedding import Embedding
+from webui.documents.search.retriever import MakeStore
+from webui.documents.search.stores import faiss_stores, milvus_stores
 from webui.engine.options import OptionsMemory
 from webui.engine.pool import EnginePool
 from webui.errors import AppError

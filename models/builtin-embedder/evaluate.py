@@ -28,8 +28,8 @@ from dictionary import DictionaryError, alternatives, read_entries  # noqa: E402
 from train import Swapper  # noqa: E402
 
 from webui.documents.embedders import WEIGHT_FILE, weight_of  # noqa: E402
-from webui.documents.embedding import Weight  # noqa: E402
-from webui.documents.retriever import NUM_CANDIDATES, coverage, mixed  # noqa: E402
+from webui.documents.search.embedding import Weight  # noqa: E402
+from webui.documents.search.retriever import NUM_CANDIDATES, coverage, mixed  # noqa: E402
 from webui.storage import ChunkRow, KeywordHits, Storage  # noqa: E402
 
 OWNER = "evaluation"

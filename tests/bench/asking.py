@@ -22,7 +22,7 @@ from typing import Any
 
 from tests.bench.retrieval import OWNER, Article, Question, add, opened, read_squad, row
 from webui.documents.pages import Page
-from webui.documents.retriever import Passage, Retriever
+from webui.documents.search.retriever import Passage, Retriever
 from webui.documents.splitter import Source, chunks, split
 from webui.tasks.ask.followups import PastTurn, joined, leans_on_history
 from webui.tasks.ask.prompting import MAX_PASSAGES

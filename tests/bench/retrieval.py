@@ -23,11 +23,11 @@ from typing import Any
 import numpy
 
 from webui.documents.embedders import weight_of
-from webui.documents.embedding import EmbedderChoice, Embedding, Weight
 from webui.documents.pages import Page
-from webui.documents.retriever import Retriever
+from webui.documents.search.embedding import EmbedderChoice, Embedding, Weight
+from webui.documents.search.retriever import Retriever
+from webui.documents.search.vectors import FaissStore
 from webui.documents.splitter import Source, chunks, sentence_ranges, split
-from webui.documents.vectors import FaissStore
 from webui.storage import ChunkRow, Documents, Storage, VectorRow
 
 OWNER = "bench"

@@ -12,12 +12,12 @@ from tests.documents.makemodel import reranker, static_model
 from tests.documents.makepdf import write
 from webui.catalog.entries import load_entries
 from webui.documents.embedders import choose_embedder
-from webui.documents.embedding import EmbedderChoice, EmbedderState, Embedding
 from webui.documents.errors import DocumentError
 from webui.documents.library import Library
 from webui.documents.process import EmbedderProcess, IsCancelled, never
 from webui.documents.progress import Progress, embedding_of
-from webui.documents.vectors import FaissStore, VectorStore
+from webui.documents.search.embedding import EmbedderChoice, EmbedderState, Embedding
+from webui.documents.search.vectors import FaissStore, VectorStore
 from webui.storage import Document, DocumentStatus, Storage
 
 pytestmark = pytest.mark.thorough  # torch takes ten seconds to import

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webui.documents.marks import marked
+from webui.documents.search.marks import marked
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import numpy
 import pytest
 
 from webui.documents.errors import DocumentError
-from webui.documents.milvus_store import MilvusStore
-from webui.documents.stores import milvus_stores
-from webui.documents.vectors import FaissStore
+from webui.documents.search.milvus_store import MilvusStore
+from webui.documents.search.stores import milvus_stores
+from webui.documents.search.vectors import FaissStore
 from webui.storage import ChunkRow, EmbedderRow, Storage, VectorRow
 
 pytestmark = [

@@ -11,8 +11,8 @@ from tests.budget import examples
 from tests.documents.makepdf import write
 from webui.documents.errors import DocumentError
 from webui.documents.process import EmbedderProcess
-from webui.documents.retriever import mixed
-from webui.documents.vectors import FaissStore
+from webui.documents.search.retriever import mixed
+from webui.documents.search.vectors import FaissStore
 from webui.storage import VectorRow
 
 

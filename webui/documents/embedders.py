@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from webui.catalog.entries import ModelEntry, ModelKind
-from webui.documents.embedding import EmbedderChoice, Weight
-from webui.documents.model_folder import can_embed
+from webui.documents.search.embedding import EmbedderChoice, Weight
+from webui.documents.search.model_folder import can_embed
 
 log = logging.getLogger(__name__)
 

@@ -21,10 +21,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from webui.documents.embedding import EmbedderState, EmbedderStatus, Embedding
 from webui.documents.errors import DocumentError
 from webui.documents.messages import Reading
-from webui.documents.model_folder import can_embed
 from webui.documents.pages import Chunk, Page, PageProblem, RecognisedPage, TextRun
 from webui.documents.process import (
     Cancelled,
@@ -34,7 +32,9 @@ from webui.documents.process import (
 )
 from webui.documents.progress import EMBEDDING, EVERYTHING, Progress, embedding_of, measured
 from webui.documents.reader.ocr import as_line, is_available
-from webui.documents.retriever import Found, MakeStore, Retriever
+from webui.documents.search.embedding import EmbedderState, EmbedderStatus, Embedding
+from webui.documents.search.model_folder import can_embed
+from webui.documents.search.retriever import Found, MakeStore, Retriever
 from webui.documents.trust import CollectionTest, run_test
 from webui.errors import AppError
 from webui.storage import (

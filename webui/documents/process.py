@@ -44,8 +44,8 @@ from webui.documents.messages import (
     Started,
     Vectors,
 )
-from webui.documents.model_folder import check_embedder
 from webui.documents.pages import Chunk, Page, Reader, RecognisedPage
+from webui.documents.search.model_folder import check_embedder
 from webui.errors import AppError
 from webui.wire import read_frame, write_frame
 

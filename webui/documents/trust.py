@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from webui.documents.errors import DocumentError
-from webui.documents.retriever import Passage, Retriever
+from webui.documents.search.retriever import Passage, Retriever
 from webui.documents.splitter import sentence_ranges
 from webui.storage import ChunkRow, Documents
 

@@ -191,7 +191,7 @@ def _draw(job: DrawPage, send: Send) -> None:
 
 
 def _embedder() -> Callable[[Any, Send], None]:
-    from webui.documents.embedder import Embedder, Reranker
+    from webui.documents.search.embedder import Embedder, Reranker
 
     embedder: Embedder | None = None
     rerankers: dict[str, Reranker] = {}

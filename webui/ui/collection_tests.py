@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from webui.documents.library import Library
-from webui.documents.retriever import Passage
+from webui.documents.search.retriever import Passage
 from webui.documents.trust import CollectionTest, Miss
 from webui.errors import AppError
 from webui.strings import Language, text

@@ -14,7 +14,7 @@ import gradio as gr
 
 from webui.application import LOCAL_USER, Application
 from webui.documents.pages import Span
-from webui.documents.retriever import Found
+from webui.documents.search.retriever import Found
 from webui.errors import AppError
 from webui.strings import Language
 from webui.ui.chat_events import telling

@@ -6,14 +6,14 @@ Knows nothing about Gradio; every text that came from a file is a plain string.
 from datetime import datetime
 from typing import Any
 
-from webui.documents.embedding import EmbedderState, EmbedderStatus
 from webui.documents.errors import DocumentError
 from webui.documents.library import Library
-from webui.documents.marks import marked
 from webui.documents.pages import Kind
 from webui.documents.progress import EVERYTHING, Progress
 from webui.documents.reader.ocr import is_available
-from webui.documents.retriever import Found, Passage
+from webui.documents.search.embedding import EmbedderState, EmbedderStatus
+from webui.documents.search.marks import marked
+from webui.documents.search.retriever import Found, Passage
 from webui.errors import AppError
 from webui.storage import Collection, Document, Documents, DocumentStatus
 from webui.strings import Language, table, text

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from webui.documents.library import Library
 from webui.documents.pages import Kind, Span
-from webui.documents.retriever import Found, Passage
+from webui.documents.search.retriever import Found, Passage
 from webui.documents.splitter import Source
 from webui.errors import AppError
 from webui.storage import Document, DocumentChoice, Documents, DocumentStatus, NotFoundError

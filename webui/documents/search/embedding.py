@@ -14,8 +14,13 @@ from enum import StrEnum
 from pathlib import Path
 
 from webui.documents.errors import DocumentError
-from webui.documents.model_folder import can_embed, check_embedder, check_reranker, fingerprint
 from webui.documents.process import Cancelled, EmbedderProcess
+from webui.documents.search.model_folder import (
+    can_embed,
+    check_embedder,
+    check_reranker,
+    fingerprint,
+)
 from webui.errors import AppError
 from webui.storage import Documents, EmbedderRow, NotFoundError, StorageError
 

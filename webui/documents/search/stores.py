@@ -7,8 +7,8 @@ import hashlib
 from pathlib import Path
 
 from webui.documents.errors import DocumentError
-from webui.documents.retriever import MakeStore
-from webui.documents.vectors import FaissStore, VectorStore
+from webui.documents.search.retriever import MakeStore
+from webui.documents.search.vectors import FaissStore, VectorStore
 from webui.storage import Vectors
 
 
@@ -35,7 +35,7 @@ def milvus_stores(vectors: Vectors, uri: str) -> MakeStore:
 
     def make(owner: str, fingerprint: str, num_dimensions: int) -> VectorStore:
         try:
-            from webui.documents.milvus_store import MilvusStore  # an extra
+            from webui.documents.search.milvus_store import MilvusStore  # an extra
         except ImportError as error:
             raise DocumentError("documents.no_milvus") from error
         store = MilvusStore(uri, owner, fingerprint, num_dimensions)

@@ -13,7 +13,7 @@ import sentence_transformers
 
 from webui.documents.errors import DocumentError
 from webui.documents.messages import EmbedderReady, EmbedInputs, InputVectors, Scores, Vectors
-from webui.documents.model_folder import broken, check_embedder, check_reranker, fingerprint
+from webui.documents.search.model_folder import broken, check_embedder, check_reranker, fingerprint
 
 _BATCH = 16
 _RERANK_CHARS = 2000

@@ -10,9 +10,9 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from webui.documents.embedding import Embedding
 from webui.documents.pages import Span
-from webui.documents.vectors import FaissStore, VectorStore
+from webui.documents.search.embedding import Embedding
+from webui.documents.search.vectors import FaissStore, VectorStore
 from webui.errors import AppError
 from webui.storage import ChunkRow, Documents, KeywordHits
 
