@@ -3,9 +3,9 @@
 import pytest
 
 from tests.patience import ends
-from webui.engine.gbnf import MAX_CHARS
-from webui.engine.grammar import Grammar, GrammarError, Matcher
-from webui.engine.mask import PieceTable
+from webui.engine.grammar.gbnf import MAX_CHARS
+from webui.engine.grammar.mask import PieceTable
+from webui.engine.grammar.matcher import Grammar, GrammarError, Matcher
 
 
 def _matches(grammar: str, text: str) -> bool:
@@ -166,7 +166,7 @@ def test_copies_go_their_own_ways() -> None:
 
 
 def test_forgotten_states_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("webui.engine.grammar.MAX_CACHE_SIZE", 5)
+    monkeypatch.setattr("webui.engine.grammar.matcher.MAX_CACHE_SIZE", 5)
     assert _matches('root ::= ("(" root ")")* "x"', "((x)(x)x)(x)x")
     assert not _matches('root ::= ("(" root ")")* "x"', "((x)(x)x)(x)")
 

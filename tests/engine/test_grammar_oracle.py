@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tests.budget import examples
-from webui.engine.grammar import Grammar, GrammarError, Matcher
-from webui.engine.mask import PieceTable
+from webui.engine.grammar.mask import PieceTable
+from webui.engine.grammar.matcher import Grammar, GrammarError, Matcher
 
 MAX_SPREAD = 500  # tokens compared besides the telling ones
 

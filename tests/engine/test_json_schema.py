@@ -16,8 +16,8 @@ from tests.budget import examples
 from tests.engine.cores import load_message
 from tests.makegguf import random_llama
 from webui.engine.client import Delta, Engine
-from webui.engine.grammar import Grammar, GrammarError, Matcher
-from webui.engine.json_schema import SchemaError, grammar_of
+from webui.engine.grammar.json_schema import SchemaError, grammar_of
+from webui.engine.grammar.matcher import Grammar, GrammarError, Matcher
 from webui.engine.request import FinishReason, SamplingParams
 
 SCHEMAS: list[Any] = [

@@ -5,7 +5,7 @@ Knows nothing about matching.
 
 from collections.abc import Iterator
 
-from webui.engine.gbnf import GrammarError, Rules
+from webui.engine.grammar.gbnf import GrammarError, Rules
 
 MAX_EXPANSION = 10_000  # ways to begin one rule: stacks that one step can open
 MAX_EXPANSION_SUM = 4_000_000  # over all rules

@@ -13,7 +13,7 @@ from typing import Any
 import llama_cpp.llama_cpp as ll
 import numpy as np
 
-from webui.engine.grammar import Grammar, Matcher
+from webui.engine.grammar.matcher import Grammar, Matcher
 from webui.engine.request import SamplingParams, TokenLogprob
 from webui.engine.vocab import Vocab
 

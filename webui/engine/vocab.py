@@ -10,7 +10,7 @@ from typing import Any
 import llama_cpp.llama_cpp as ll
 import numpy as np
 
-from webui.engine.mask import PieceTable
+from webui.engine.grammar.mask import PieceTable
 
 PIECE_BYTES = 512
 

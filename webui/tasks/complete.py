@@ -12,7 +12,7 @@ from typing import Any
 
 from webui.catalog import ModelSpec
 from webui.engine.client import Delta, Engine, Progress, PromptTooLongError
-from webui.engine.grammar import Grammar
+from webui.engine.grammar.matcher import Grammar
 from webui.engine.pool import LOCAL_OWNER, EnginePool, Waiting
 from webui.engine.request import FinishReason, SamplingParams, TokenLogprob, Usage
 from webui.engine.tokenizer import Tokenizer

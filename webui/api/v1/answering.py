@@ -15,7 +15,7 @@ from webui.api.v1.objects import Answer, ChatShape, Shape, TextShape, usage_of
 from webui.api.v1.schemas import ChatRequest, CompletionRequest, JsonFormat, JsonSchemaFormat
 from webui.api.v1.sse import CLIENT_GONE, DONE, EventStream, comment, event, while_connected
 from webui.engine.client import Progress
-from webui.engine.json_schema import JSON_OBJECT, grammar_of
+from webui.engine.grammar.json_schema import JSON_OBJECT, grammar_of
 from webui.engine.pool import Waiting
 from webui.errors import AppError
 from webui.strings import Language

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from webui.engine.grammar import Grammar, Matcher, State, decode_piece
+from webui.engine.grammar.matcher import Grammar, Matcher, State, decode_piece
 
 MAX_REMEMBERED = 16  # masks of one grammar
 

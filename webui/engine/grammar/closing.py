@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from math import inf
 
-from webui.engine.gbnf import CharSet
+from webui.engine.grammar.gbnf import CharSet
 
 PREFERRED = (0x20, 0x30, 0x61, 0x22)  # space, 0, a, quote: if they may stand here, they do
 MAX_CHAR = 0x10FFFF

@@ -1,0 +1,1 @@
+"""What text a grammar allows next, and which tokens: GBNF, JSON Schema, masks. Knows nothing about llama.cpp."""
