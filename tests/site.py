@@ -48,7 +48,7 @@ class Site:
 def standing_still(process: subprocess.Popen[str]) -> Iterator[None]:
     """The loaded models of this app compute nothing meanwhile: what is being written stays so."""
     children = psutil.Process(process.pid).children()
-    engines = [child for child in children if "webui.engine.worker" in child.cmdline()]
+    engines = [child for child in children if "webui.engine.worker.worker" in child.cmdline()]
     assert engines, "no model is loaded"
     for engine in engines:
         engine.suspend()

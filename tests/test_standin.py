@@ -15,7 +15,7 @@ import pytest
 from models.builtin import standin as script
 from tests.engine.cores import Done, make_core, run_all
 from webui.engine.request import FinishReason, Request, SamplingParams
-from webui.engine.worker import EngineCore
+from webui.engine.worker.worker import EngineCore
 
 
 class Vocabulary:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from webui.engine.request import FinishReason, LoadModel, Request, Usage
-from webui.engine.runner import ModelRunner
-from webui.engine.worker import EngineCore
+from webui.engine.worker.runner import ModelRunner
+from webui.engine.worker.worker import EngineCore
 
 
 @dataclass(slots=True)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from tests.engine.cores import make_core, run_all
-from webui.engine.prefix_cache import Trim
 from webui.engine.request import FinishReason, Request, SamplingParams
-from webui.engine.runner import DecodeError, Interrupted, ModelLoadError
-from webui.engine.scheduler import Batch
-from webui.engine.worker import EngineCore
+from webui.engine.worker.prefix_cache import Trim
+from webui.engine.worker.runner import DecodeError, Interrupted, ModelLoadError
+from webui.engine.worker.scheduler import Batch
+from webui.engine.worker.worker import EngineCore
 
 GREEDY = SamplingParams(max_tokens=24, temperature=0, ignore_eos=True)
 

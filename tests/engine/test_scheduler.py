@@ -1,10 +1,10 @@
 """The scheduler's promises, with no model: schedule, pretend to compute, update."""
 
-from webui.engine.pace import Pace
-from webui.engine.prefix_cache import Copy, PrefixCache, Trim
 from webui.engine.request import FinishReason, Request, SamplingParams, SequenceOutput
-from webui.engine.scheduler import Batch, Sampled, Scheduler
-from webui.engine.sequence import Sequence
+from webui.engine.worker.pace import Pace
+from webui.engine.worker.prefix_cache import Copy, PrefixCache, Trim
+from webui.engine.worker.scheduler import Batch, Sampled, Scheduler
+from webui.engine.worker.sequence import Sequence
 
 
 def make_scheduler(

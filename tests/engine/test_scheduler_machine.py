@@ -5,10 +5,10 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.budget import examples
-from webui.engine.prefix_cache import Copy, PrefixCache, Trim
 from webui.engine.request import FinishReason, Request, SamplingParams, SequenceOutput
-from webui.engine.scheduler import Batch, Sampled, Scheduler
-from webui.engine.sequence import Sequence
+from webui.engine.worker.prefix_cache import Copy, PrefixCache, Trim
+from webui.engine.worker.scheduler import Batch, Sampled, Scheduler
+from webui.engine.worker.sequence import Sequence
 
 NUM_CELLS = 160
 

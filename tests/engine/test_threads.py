@@ -2,7 +2,7 @@
 
 import pytest
 
-from webui.engine.threads import WINDOW_S, Clocks, Threads, read_clocks
+from webui.engine.worker.threads import WINDOW_S, Clocks, Threads, read_clocks
 
 CORES = 4
 

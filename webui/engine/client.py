@@ -329,7 +329,7 @@ class _WorkerProcess:
             "GGML_NO_BACKTRACE": "1",  # an abort must be over at once, not start a debugger
         }
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "webui.engine.worker"],
+            [sys.executable, "-m", "webui.engine.worker.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,

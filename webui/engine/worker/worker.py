@@ -1,6 +1,6 @@
 """The worker process: EngineCore.step() and the busy loop around it. Token ids in, token ids out.
 
-Started by client.py as `python -m webui.engine.worker` with pipes on stdin and stdout. Two threads:
+Started by client.py as `python -m webui.engine.worker.worker` with pipes on stdin and stdout. Two threads:
 this one owns llama.cpp; the other reads the pipe, so that an abort can stop a step that is running.
 When stdin closes, the parent is gone and so is this process.
 """
@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
-from webui.engine.prefix_cache import PrefixCache
 from webui.engine.request import (
     Abort,
     CheckIntegrity,
@@ -30,10 +29,11 @@ from webui.engine.request import (
     decode,
     encode,
 )
-from webui.engine.runner import DecodeError, Interrupted, ModelLoadError, ModelRunner
-from webui.engine.scheduler import Batch, Scheduler
-from webui.engine.sequence import Sequence
-from webui.engine.threads import Threads
+from webui.engine.worker.prefix_cache import PrefixCache
+from webui.engine.worker.runner import DecodeError, Interrupted, ModelLoadError, ModelRunner
+from webui.engine.worker.scheduler import Batch, Scheduler
+from webui.engine.worker.sequence import Sequence
+from webui.engine.worker.threads import Threads
 from webui.gguf import BadGgufError
 from webui.soundness import check_file
 from webui.wire import read_frame, write_frame

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as Ids
 from dataclasses import dataclass, replace
 
-from webui.engine.pace import Pace
-from webui.engine.prefix_cache import MemoryOperation, PrefixCache, Trim
 from webui.engine.request import FinishReason, SequenceOutput, TokenLogprob
-from webui.engine.sequence import Sequence
+from webui.engine.worker.pace import Pace
+from webui.engine.worker.prefix_cache import MemoryOperation, PrefixCache, Trim
+from webui.engine.worker.sequence import Sequence
 
 MIN_SHARED_PREFIX = 32  # tokens; a shorter one is not worth waiting for
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from webui.engine.sequence import Sequence
+from webui.engine.worker.sequence import Sequence
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ from typing import Any
 import llama_cpp.llama_cpp as ll
 import numpy as np
 
-from webui.engine.prefix_cache import Copy, MemoryOperation, Trim
 from webui.engine.request import LoadModel, Ready
-from webui.engine.sampler import Sampler
-from webui.engine.scheduler import Batch, Entry, Sampled
-from webui.engine.vocab import Vocab
+from webui.engine.worker.prefix_cache import Copy, MemoryOperation, Trim
+from webui.engine.worker.sampler import Sampler
+from webui.engine.worker.scheduler import Batch, Entry, Sampled
+from webui.engine.worker.vocab import Vocab
 
 log = logging.getLogger(__name__)
 

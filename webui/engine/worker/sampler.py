@@ -15,7 +15,7 @@ import numpy as np
 
 from webui.engine.grammar.matcher import Grammar, Matcher
 from webui.engine.request import SamplingParams, TokenLogprob
-from webui.engine.vocab import Vocab
+from webui.engine.worker.vocab import Vocab
 
 CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 
