@@ -21,7 +21,6 @@ from typing import Any, NoReturn
 
 from filelock import FileLock, Timeout
 
-from webui.catalog import Catalog
 from webui.commands import add_commands
 from webui.config import PROJECT_DIR, Settings, add_arguments, load_settings
 from webui.credentials import Credentials, login_needed
@@ -33,6 +32,7 @@ from webui.documents.search.stores import faiss_stores, milvus_stores
 from webui.engine.options import OptionsMemory
 from webui.engine.pool import EnginePool
 from webui.errors import AppError
+from webui.models import Catalog
 from webui.storage import Storage, Vectors
 from webui.strings import Language, text
 from webui.tasks.ask.asker import Asker

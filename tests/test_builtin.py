@@ -22,8 +22,8 @@ from models.builtin.corpus import Corpus, CorpusError, Paragraph, Question, load
 from models.builtin.export import DEFAULT_PATH, export
 from models.builtin.model import Model, Shape
 from tests.places import ROOT
-from webui.catalog import BUILTIN_ID, Catalog
 from webui.engine.tokenizer import Tokenizer as ModelTokenizer
+from webui.models import BUILTIN_ID, Catalog
 
 SENTENCES = (
     "梅沢町は、人口が3,200人の山あいの町である。",

@@ -10,7 +10,7 @@ import pytest
 
 from models.builtin import standin as script
 from tests import rawgguf as raw
-from webui.catalog import FILE_TYPES, Catalog, ModelSpec, UnknownModelError
+from webui.models import FILE_TYPES, Catalog, ModelSpec, UnknownModelError
 
 ROOT = Path(__file__).parent.parent
 
@@ -240,5 +240,5 @@ def test_a_folder_that_does_not_exist_has_no_models(tmp_path: Path, builtin_dir:
 
 def test_listing_models_loads_neither_numpy_nor_gguf() -> None:
     """They would cost the web process 30 MB and half its start time."""
-    code = "import sys, webui.catalog; sys.exit(bool({'numpy', 'gguf'} & set(sys.modules)))"
+    code = "import sys, webui.models; sys.exit(bool({'numpy', 'gguf'} & set(sys.modules)))"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

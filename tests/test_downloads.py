@@ -13,8 +13,8 @@ import pytest
 
 from tests import rawgguf as raw
 from tests.hub import Hub, serving
-from webui.catalog import Catalog
 from webui.downloads import Download, DownloadError, DownloadRequest, Downloads, DownloadState
+from webui.models import Catalog
 from webui.strings import Language
 
 REPOSITORY = "maker/model-GGUF"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from webui.catalog import (
+from webui.models import (
     BadEntryError,
     Catalog,
     ModelKind,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests import rawgguf as raw
 from tests.budget import examples
-from webui.gguf import TENSOR_TYPES, BadGgufError, GgufHeader, read_header
+from webui.models.gguf import TENSOR_TYPES, BadGgufError, GgufHeader, read_header
 from webui.strings import Language
 
 ROOT = Path(__file__).parent.parent

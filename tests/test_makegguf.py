@@ -8,7 +8,7 @@ import pytest
 from tests import makegguf
 from tests.engine.cores import make_core, run_all
 from webui.engine.request import Request, SamplingParams
-from webui.gguf import read_header
+from webui.models.gguf import read_header
 
 SHAPE = {"n_embd": 256, "n_layer": 1, "n_head": 4, "n_head_kv": 2, "n_ff": 512, "n_ctx": 2048}
 

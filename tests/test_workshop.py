@@ -21,7 +21,7 @@ from webui.engine.workshop import (
     quantize,
 )
 from webui.errors import AppError
-from webui.gguf import read_header
+from webui.models.gguf import read_header
 from webui.tasks.bench import SAMPLE
 
 N_VOCAB = 5000

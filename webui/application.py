@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from webui.catalog import Catalog
 from webui.config import Settings
 from webui.credentials import Credentials
 from webui.documents.library import Library
 from webui.engine.pool import EnginePool
+from webui.models import Catalog
 from webui.storage import Storage
 from webui.tasks.ask.asker import Asker
 from webui.tasks.chat import Chat

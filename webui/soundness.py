@@ -7,7 +7,7 @@ GGUF's key names; loads nothing.
 from collections.abc import Iterator
 from pathlib import Path
 
-from webui.gguf import BadGgufError, GgufHeader, read_header, shown_name
+from webui.models.gguf import BadGgufError, GgufHeader, read_header, shown_name
 
 RANGES = {  # of "<architecture>.<key>", where it is there
     "block_count": (1, 1024),

@@ -21,11 +21,11 @@ from typing import Any
 from models.builtin.corpus import Corpus, CorpusError, load
 from models.builtin.export import DEFAULT_PATH
 from models.builtin.lessons import ABSTAIN, Messages, Teacher, ask_messages, topics
-from webui.catalog import Catalog
 from webui.config import Settings
 from webui.documents.pages import Span
 from webui.engine.pool import EnginePool
 from webui.errors import AppError
+from webui.models import Catalog
 from webui.strings import Language
 from webui.tasks.ask.quoting import best_quotes, quotes_grammar
 from webui.tasks.ask.result import NumberedPassage

@@ -16,12 +16,12 @@ import httpx
 import pytest
 
 from tests.api.servers import Server, serving
-from webui.catalog import Catalog
 from webui.config import Settings
 from webui.engine.client import Delta, EngineDeadError, ModelLoadError
 from webui.engine.pool import EnginePool, LoadState
 from webui.engine.remote import RemoteTokenizer
 from webui.errors import AppError
+from webui.models import Catalog
 from webui.rendered import RenderedPrompt, Span
 from webui.storage import Storage
 from webui.tasks.chat import Chat, ReplyState

@@ -29,11 +29,11 @@ from tests.bench.engine import MODEL, make_model
 from tests.makegguf import random_llama
 from tests.places import BUILTIN_DIR
 from tests.tasks.summary_world import document
-from webui.catalog import Catalog
 from webui.config import Settings
 from webui.engine.client import Engine
 from webui.engine.pool import EnginePool
 from webui.engine.request import SamplingParams
+from webui.models import Catalog
 from webui.storage import Storage
 from webui.tasks.formats import Formats
 from webui.tasks.summarize.grammar import bullets_grammar

@@ -15,7 +15,7 @@ from tests.makegguf import random_llama
 from webui.commands import models
 from webui.config import Settings, add_arguments
 from webui.errors import AppError
-from webui.gguf import read_header
+from webui.models.gguf import read_header
 from webui.storage import Storage
 from webui.strings import Language
 from webui.tasks.bench import BenchResults

@@ -13,7 +13,7 @@ from tests.convert.logits import logits_of
 from webui.convert import convert
 from webui.convert.vocabulary import Kind, read_vocabulary
 from webui.errors import AppError
-from webui.gguf import read_header
+from webui.models.gguf import read_header
 
 pytestmark = pytest.mark.thorough
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,6 @@ import pytest
 
 from tests.documents.makemodel import reranker, static_model
 from tests.documents.makepdf import write
-from webui.catalog.entries import load_entries
 from webui.documents.embedders import choose_embedder
 from webui.documents.errors import DocumentError
 from webui.documents.library import Library
@@ -18,6 +17,7 @@ from webui.documents.process import EmbedderProcess, IsCancelled, never
 from webui.documents.progress import Progress, embedding_of
 from webui.documents.search.embedding import EmbedderChoice, EmbedderState, Embedding
 from webui.documents.search.vectors import FaissStore, VectorStore
+from webui.models.entries import load_entries
 from webui.storage import Document, DocumentStatus, Storage
 
 pytestmark = pytest.mark.thorough  # torch takes ten seconds to import

@@ -19,7 +19,7 @@ from webui.engine.memory import (
     suggest,
 )
 from webui.engine.request import LoadModel, SamplingParams
-from webui.gguf import read_header
+from webui.models.gguf import read_header
 
 LOAD = LoadModel(
     path="",

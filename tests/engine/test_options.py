@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from webui.catalog import ModelSpec
 from webui.config import Settings
 from webui.engine.options import (
     BadOptionError,
@@ -13,6 +12,7 @@ from webui.engine.options import (
     load_message,
     options_of,
 )
+from webui.models import ModelSpec
 from webui.storage import Storage
 from webui.strings import Language
 

@@ -13,13 +13,13 @@ from typing import Any
 import psutil
 import pytest
 
-from webui.catalog import Catalog
 from webui.config import Settings
 from webui.engine.client import Delta, Engine, ModelLoadError
 from webui.engine.pool import EnginePool, LoadState, Waiting
 from webui.engine.request import SamplingParams
 from webui.engine.turns import TooBusyError
 from webui.errors import AppError
+from webui.models import Catalog
 
 SAMPLING = SamplingParams(max_tokens=20, temperature=0, ignore_eos=True)
 LONG = replace(SAMPLING, max_tokens=400)

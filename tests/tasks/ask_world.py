@@ -9,10 +9,10 @@ from typing import Any
 
 from tests.documents.makepdf import pdf, set_lines
 from tests.places import BUILTIN_DIR
-from webui.catalog import Catalog
 from webui.config import Settings
 from webui.documents.library import Library
 from webui.engine.pool import EnginePool
+from webui.models import Catalog
 from webui.storage import Storage
 from webui.tasks.ask.asker import Asker
 from webui.tasks.ask.inquiry import AnswerUpdate, Asking

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.places import BUILTIN_DIR
-from webui.catalog import Catalog
 from webui.config import Settings
 from webui.engine.pool import EnginePool
+from webui.models import Catalog
 from webui.storage import Storage
 from webui.tasks.formats import Formats
 from webui.tasks.summarize.result import Summary

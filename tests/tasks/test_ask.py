@@ -15,10 +15,10 @@ from tests.tasks.ask_world import (
     states,
     world,
 )
-from webui.catalog import UnknownModelError
 from webui.documents.pages import Span
 from webui.engine.client import PromptTooLongError
 from webui.engine.tokenizer import Tokenizer
+from webui.models import UnknownModelError
 from webui.storage import DocumentChoice
 from webui.strings import Language
 from webui.tasks.ask.followups import PastTurn

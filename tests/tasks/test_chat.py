@@ -13,10 +13,10 @@ from typing import Any
 import psutil
 import pytest
 
-from webui.catalog import Catalog
 from webui.config import Settings
 from webui.engine.pool import EnginePool, LoadState
 from webui.engine.request import SamplingParams
+from webui.models import Catalog
 from webui.prompts import builtin_families
 from webui.storage import NotFoundError, Role, Status, Storage
 from webui.strings import Language

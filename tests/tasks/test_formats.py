@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from webui.catalog import Catalog, ModelSpec
 from webui.engine.tokenizer import Tokenizer
+from webui.models import Catalog, ModelSpec
 from webui.prompts import ChoiceReason, UnknownFamilyError, builtin_families, save_family
 from webui.storage import Storage
 from webui.tasks.formats import Formats, known_variables

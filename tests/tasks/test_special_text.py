@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from webui.catalog import Catalog
 from webui.config import Settings
 from webui.engine.options import ModelOptions
 from webui.engine.pool import EnginePool
+from webui.models import Catalog
 from webui.prompts.families import builtin_families
 from webui.tasks.complete import Ask, Completions, Piece
 

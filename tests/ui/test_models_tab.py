@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from tests.convert.folders import llama_folder
 from tests.hub import Hub, serving
 from tests.makegguf import random_llama
-from webui.catalog import load_entries
+from webui.models import load_entries
 
 pytestmark = pytest.mark.browser
 ROOT = Path(__file__).parents[2]

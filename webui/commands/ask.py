@@ -14,10 +14,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from webui.catalog import Catalog
 from webui.config import PROJECT_DIR, Settings
 from webui.engine.pool import EnginePool
 from webui.errors import AppError
+from webui.models import Catalog
 from webui.storage import Document, DocumentStatus
 from webui.strings import Language, text
 from webui.tasks.ask.asker import Asker

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from webui.catalog import Catalog
 from webui.config import PROJECT_DIR, Settings
 from webui.engine.client import Delta, Engine
 from webui.engine.pool import EnginePool
 from webui.engine.request import SamplingParams
+from webui.models import Catalog
 from webui.strings import Language, text
 
 AddSettings = Callable[[argparse.ArgumentParser], None]

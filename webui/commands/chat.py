@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from webui.catalog import Catalog
 from webui.config import PROJECT_DIR, Settings
 from webui.engine.pool import EnginePool
 from webui.errors import AppError
+from webui.models import Catalog
 from webui.strings import Language, text
 from webui.tasks.complete import Ask, Completions, Piece, Started
 from webui.tasks.formats import Formats, kept_formats

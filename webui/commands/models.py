@@ -13,7 +13,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from webui.catalog import Catalog, ModelEntry, ModelSpec
 from webui.commands.models_workshop import (
     Command,
     Result,
@@ -27,7 +26,8 @@ from webui.config import PROJECT_DIR, Settings
 from webui.downloads import Download, DownloadRequest, Downloads, DownloadState, FolderRequest
 from webui.engine.memory import available_bytes, judge, judge_file, predict
 from webui.engine.options import ModelOptions, load_message
-from webui.gguf import read_header
+from webui.models import Catalog, ModelEntry, ModelSpec
+from webui.models.gguf import read_header
 from webui.soundness import check_file
 from webui.strings import Language, text
 

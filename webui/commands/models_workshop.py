@@ -13,13 +13,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from webui.catalog import Catalog, ModelSpec, UnknownModelError
 from webui.config import Settings
 from webui.convert import convert
 from webui.engine.client import Engine
 from webui.engine.options import ModelOptions, OptionsMemory, load_message
 from webui.engine.workshop import BITS, Step, quantize
 from webui.errors import AppError
+from webui.models import Catalog, ModelSpec, UnknownModelError
 from webui.storage import Storage
 from webui.strings import Language, text
 from webui.tasks.bench import STREAMS, BenchResults, BenchRow, measure

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from webui.catalog import Catalog, ModelSpec
 from webui.config import PROJECT_DIR, Settings
 from webui.engine.tokenizer import Tokenizer
 from webui.errors import AppError
+from webui.models import Catalog, ModelSpec
 from webui.prompts import BosRule, Choice, ModelFacts, RenderedPrompt, choose_family
 from webui.strings import Language, text
 from webui.tasks.formats import FAMILIES, LOCAL_USER, Formats, facts_of, kept_formats

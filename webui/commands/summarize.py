@@ -12,13 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from webui.catalog import Catalog
 from webui.config import PROJECT_DIR, Settings
 from webui.documents.embedders import choose_embedder
 from webui.documents.process import DocumentReader, EmbedderProcess, LocalEmbedder
 from webui.engine.options import OptionsMemory
 from webui.engine.pool import EnginePool
 from webui.errors import AppError
+from webui.models import Catalog
 from webui.storage import Storage
 from webui.strings import Language, text
 from webui.tasks.formats import FAMILIES, Formats

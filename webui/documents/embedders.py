@@ -10,9 +10,9 @@ import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
-from webui.catalog.entries import ModelEntry, ModelKind
 from webui.documents.search.embedding import EmbedderChoice, Weight
 from webui.documents.search.model_folder import can_embed
+from webui.models.entries import ModelEntry, ModelKind
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from huggingface_hub.utils._headers import build_hf_headers
 
 from webui.downloads.messages import SHA256, DownloadError, Note, note_of, part_of
 from webui.downloads.part_file import PartFile, Report
-from webui.gguf import BadGgufError, read_header
+from webui.models.gguf import BadGgufError, read_header
 
 SPARE_BYTES = 1 << 28  # left free on the disk
 NUM_TRIES = 5

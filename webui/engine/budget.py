@@ -2,12 +2,12 @@
 
 import psutil
 
-from webui.catalog import ModelSpec
 from webui.config import Settings
 from webui.engine.memory import RULE_OF_THUMB, predict
 from webui.engine.request import LoadModel
 from webui.errors import AppError
-from webui.gguf import read_header
+from webui.models import ModelSpec
+from webui.models.gguf import read_header
 
 MEMORY_SHARE = 0.8  # of the machine's memory, when the user sets no budget
 GIB = 1 << 30

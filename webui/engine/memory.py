@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from webui.engine.request import LoadModel
-from webui.gguf import GgufHeader, GgufTensor
+from webui.models.gguf import GgufHeader, GgufTensor
 
 BASE_BYTES = 47_000_000  # Python, NumPy, llama.cpp's libraries
 BYTES_PER_PIECE = 180  # of the vocabulary, in llama.cpp's maps

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Protocol
 
-from webui.catalog import ModelSpec
 from webui.config import Settings
 from webui.engine.hardware import physical_cores
 from webui.engine.request import LoadModel
 from webui.errors import AppError
+from webui.models import ModelSpec
 
 OWNER = "local"  # one engine for everybody: the options belong to the installation
 KEY = "model_options:"

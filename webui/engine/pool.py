@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from webui.catalog import Catalog, ModelSpec
 from webui.config import Settings
 from webui.engine.budget import budget_bytes, needed_bytes
 from webui.engine.client import Engine
@@ -23,6 +22,7 @@ from webui.engine.remote import RemoteEngine
 from webui.engine.request import LoadModel
 from webui.engine.turns import Ticket, Turns
 from webui.errors import AppError
+from webui.models import Catalog, ModelSpec
 
 HEARTBEAT_S = 0.5  # leased() is never quiet for longer
 LOCAL_OWNER = "local"

@@ -18,7 +18,6 @@ from typing import Any, cast
 
 import httpx
 
-from webui.catalog.remotes import Remote
 from webui.engine.client import (
     HEARTBEAT_S,
     Delta,
@@ -34,6 +33,7 @@ from webui.engine.metering import ModelMeter
 from webui.engine.request import FinishReason, LoadModel, Ready, SamplingParams, Usage
 from webui.engine.tokenizer import Tokenizer
 from webui.errors import AppError
+from webui.models.remotes import Remote
 from webui.rendered import RenderedPrompt
 
 FAMILY = "remote"  # prompts/remote: writes ROLE_MARKS around messages

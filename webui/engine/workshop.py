@@ -11,7 +11,7 @@ from pathlib import Path
 
 from webui.engine.children import SPARE_BYTES, WorkshopError, child
 from webui.engine.hardware import physical_cores
-from webui.gguf import GgufHeader, read_header
+from webui.models.gguf import GgufHeader, read_header
 
 __all__ = [
     "BITS",

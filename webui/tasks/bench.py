@@ -12,11 +12,11 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 
-from webui.catalog import ModelSpec
 from webui.engine.client import Delta, Engine
 from webui.engine.memory import resident_bytes
 from webui.engine.options import KeyValueStore
 from webui.engine.request import SamplingParams
+from webui.models import ModelSpec
 
 STREAMS = (1, 4, 8)
 NUM_PROMPT = 256

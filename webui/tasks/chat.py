@@ -9,11 +9,11 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from webui.catalog import ModelSpec
 from webui.engine.client import Engine
 from webui.engine.pool import EnginePool, Waiting
 from webui.engine.request import SamplingParams
 from webui.errors import AppError
+from webui.models import ModelSpec
 from webui.prompts import ReasoningParser
 from webui.storage import Conversation, Message, Role, Status, Storage
 from webui.strings import Language

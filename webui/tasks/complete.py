@@ -10,13 +10,13 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from webui.catalog import ModelSpec
 from webui.engine.client import Delta, Engine, Progress, PromptTooLongError
 from webui.engine.grammar.matcher import Grammar
 from webui.engine.pool import LOCAL_OWNER, EnginePool, Waiting
 from webui.engine.request import FinishReason, SamplingParams, TokenLogprob, Usage
 from webui.engine.tokenizer import Tokenizer
 from webui.errors import AppError
+from webui.models import ModelSpec
 from webui.prompts import ReasoningParser, RenderedPrompt
 from webui.tasks.formats import Formats
 from webui.tasks.sampling import sampling_of

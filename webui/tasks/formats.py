@@ -11,9 +11,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from webui.catalog import ModelSpec
 from webui.engine.tokenizer import Tokenizer
 from webui.errors import AppError
+from webui.models import ModelSpec
 from webui.prompts import (
     Choice,
     Family,

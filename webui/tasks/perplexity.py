@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from webui.catalog import ModelSpec
 from webui.config import PROJECT_DIR
 from webui.engine.options import KeyValueStore
 from webui.engine.workshop import Perplexity, Step, perplexity
+from webui.models import ModelSpec
 
 OWNER, KEY, LOSSES = "local", "perplexity_results", "perplexity_losses:"
 BUILTIN_TEXT = PROJECT_DIR / "models" / "builtin" / "reading.ja.txt"

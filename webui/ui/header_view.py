@@ -6,8 +6,8 @@ Knows nothing about Gradio.
 from typing import TypedDict
 
 from webui.application import Application
-from webui.catalog import ModelSpec
 from webui.errors import AppError
+from webui.models import ModelSpec
 from webui.strings import Language, text
 from webui.ui.conversation import MODEL_SETTING
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from webui.application import Application
-from webui.catalog import ModelSpec
 from webui.engine.tokenizer import Tokenizer
 from webui.errors import AppError
+from webui.models import ModelSpec
 from webui.prompts import Choice
 from webui.storage import Conversation
 from webui.ui.conversation import MODEL_SETTING, NewConversation

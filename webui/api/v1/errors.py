@@ -11,11 +11,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from webui.catalog import UnknownModelError
 from webui.documents.process import WorkerDiedError
 from webui.engine.client import EngineDeadError, ModelLoadError, PromptTooLongError
 from webui.engine.turns import TooBusyError
 from webui.errors import AppError
+from webui.models import UnknownModelError
 from webui.strings import Language
 from webui.tasks.complete import BadAskError
 

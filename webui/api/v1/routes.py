@@ -14,8 +14,8 @@ from webui.api.v1.schemas import ChatRequest, CompletionRequest, EmbeddingReques
 from webui.api.v1.summaries import Summaries
 from webui.api.v1.task_schemas import AnswersRequest, SummariesRequest
 from webui.application import Application
-from webui.catalog import ModelSpec, UnknownModelError
 from webui.engine.pool import EnginePool, LoadState
+from webui.models import ModelSpec, UnknownModelError
 from webui.tasks.complete import Completions
 from webui.tasks.embed import Embeddings
 

@@ -34,7 +34,7 @@ from webui.engine.worker.runner import DecodeError, Interrupted, ModelLoadError,
 from webui.engine.worker.scheduler import Batch, Scheduler
 from webui.engine.worker.sequence import Sequence
 from webui.engine.worker.threads import Threads
-from webui.gguf import BadGgufError
+from webui.models.gguf import BadGgufError
 from webui.soundness import check_file
 from webui.wire import read_frame, write_frame
 

@@ -9,11 +9,11 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
-from webui.catalog import ModelSpec
 from webui.documents.library import Library
 from webui.engine.client import Delta, Engine
 from webui.engine.pool import EnginePool, Waiting
 from webui.engine.request import SamplingParams
+from webui.models import ModelSpec
 from webui.prompts import Choice
 from webui.storage import Documents
 from webui.strings import Language

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from webui.catalog import ModelSpec
+from webui.models import ModelSpec
 from webui.strings import Language
 from webui.tasks.grounding import By, Flag, FlagKind, Grounding
 from webui.tasks.summarize.composing import Composition

@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from webui.catalog import ModelSpec
 from webui.engine.client import Delta, Engine, EngineDeadError
 from webui.engine.pool import EnginePool, Waiting
 from webui.engine.request import SamplingParams, Usage
 from webui.errors import AppError
+from webui.models import ModelSpec
 from webui.storage import Status, Storage, SummaryRecord
 from webui.strings import Language
 from webui.tasks.formats import Formats

@@ -1,6 +1,6 @@
 """How a file is quantised, as its header says or its weights show. Knows nothing else of models."""
 
-from webui.gguf import GgufHeader
+from webui.models.gguf import GgufHeader
 
 FILE_TYPES = {  # general.file_type, llama.h's llama_ftype
     0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K",

@@ -13,8 +13,8 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
 
-from webui.catalog.remotes import is_remote
 from webui.errors import AppError
+from webui.models.remotes import is_remote
 from webui.strings import Language
 
 MAX_ENTRY_BYTES = 1 << 20

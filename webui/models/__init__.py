@@ -3,7 +3,15 @@
 `models` reads the GGUF files of the folder, `entries` the recommendations (models/*.toml).
 """
 
-from webui.catalog.entries import (
+from webui.models.catalog import (
+    BUILTIN_ID,
+    STANDIN_ID,
+    Catalog,
+    ModelSpec,
+    StandinError,
+    UnknownModelError,
+)
+from webui.models.entries import (
     BadEntryError,
     Entries,
     EntryPart,
@@ -13,15 +21,7 @@ from webui.catalog.entries import (
     load_entries,
     load_entry,
 )
-from webui.catalog.file_types import FILE_TYPES
-from webui.catalog.models import (
-    BUILTIN_ID,
-    STANDIN_ID,
-    Catalog,
-    ModelSpec,
-    StandinError,
-    UnknownModelError,
-)
+from webui.models.file_types import FILE_TYPES
 
 __all__ = [
     "FILE_TYPES",

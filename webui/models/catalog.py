@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from webui.catalog.entries import Entries, load_entries
-from webui.catalog.file_types import quantization_of
-from webui.catalog.remotes import BadRemoteError, Remote, is_remote, load_remote
 from webui.errors import AppError
-from webui.gguf import BadGgufError, GgufHeader, read_header, shown_name
+from webui.models.entries import Entries, load_entries
+from webui.models.file_types import quantization_of
+from webui.models.gguf import BadGgufError, GgufHeader, read_header, shown_name
+from webui.models.remotes import BadRemoteError, Remote, is_remote, load_remote
 from webui.soundness import check_values
 
 STANDIN_ID = "standin"
