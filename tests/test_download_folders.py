@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.hub import Hub, serving
-from webui.downloads import Download, DownloadError, Downloads, DownloadState, FolderRequest
+from webui.models.downloads import Download, DownloadError, Downloads, DownloadState, FolderRequest
 
 REPOSITORY = "maker/embedder"
 NAME = "embedder-30m"

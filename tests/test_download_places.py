@@ -11,7 +11,7 @@ import pytest
 from tests import rawgguf as raw
 from tests.hub import serving
 from tests.proxy import Proxy, certificate, proxying
-from webui.downloads import Download, DownloadRequest, Downloads, DownloadState
+from webui.models.downloads import Download, DownloadRequest, Downloads, DownloadState
 
 REPOSITORY, NAME = "maker/model-GGUF", "model-Q4_K_M.gguf"
 CONTENT = raw.model(num_data_bytes=256) + bytes(100_000)

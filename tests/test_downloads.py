@@ -13,8 +13,14 @@ import pytest
 
 from tests import rawgguf as raw
 from tests.hub import Hub, serving
-from webui.downloads import Download, DownloadError, DownloadRequest, Downloads, DownloadState
 from webui.models import Catalog
+from webui.models.downloads import (
+    Download,
+    DownloadError,
+    DownloadRequest,
+    Downloads,
+    DownloadState,
+)
 from webui.strings import Language
 
 REPOSITORY = "maker/model-GGUF"
@@ -153,7 +159,7 @@ def test_after_a_kill_the_next_run_goes_on_where_it_stopped(hub: Hub, folder: Pa
     code = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from webui.downloads import Downloads, DownloadRequest\n"
+        "from webui.models.downloads import Downloads, DownloadRequest\n"
         f"Downloads(Path({str(folder)!r})).start(DownloadRequest({REPOSITORY!r}, {FILE!r}))\n"
         "time.sleep(60)"
     )
@@ -339,8 +345,8 @@ def test_a_disk_that_fills_up_is_told_and_can_be_continued(hub: Hub, folder: Pat
     code = (
         "import resource, signal, sys, errno, json\n"
         "from pathlib import Path\n"
-        "import webui.downloads.fetch as fetch\n"
-        "from webui.downloads.messages import DownloadRequest\n"
+        "import webui.models.downloads.fetch as fetch\n"
+        "from webui.models.downloads.messages import DownloadRequest\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))\n"
         f"request = DownloadRequest({REPOSITORY!r}, {FILE!r})\n"

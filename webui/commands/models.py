@@ -23,10 +23,16 @@ from webui.commands.models_workshop import (
     quantize_model,
 )
 from webui.config import PROJECT_DIR, Settings
-from webui.downloads import Download, DownloadRequest, Downloads, DownloadState, FolderRequest
 from webui.engine.memory import available_bytes, judge, judge_file, predict
 from webui.engine.options import ModelOptions, load_message
 from webui.models import Catalog, ModelEntry, ModelSpec
+from webui.models.downloads import (
+    Download,
+    DownloadRequest,
+    Downloads,
+    DownloadState,
+    FolderRequest,
+)
 from webui.models.gguf import read_header
 from webui.soundness import check_file
 from webui.strings import Language, text

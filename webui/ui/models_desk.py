@@ -15,12 +15,12 @@ from typing import Any
 
 from webui.application import Application
 from webui.convert import convert
-from webui.downloads import DownloadRequest, Downloads, FolderRequest, RepositoryInfo
 from webui.engine.memory import available_bytes, resident_bytes
 from webui.engine.options import ModelOptions, OptionsMemory, options_of
 from webui.engine.workshop import Step, quantize
 from webui.errors import AppError
 from webui.models import ModelEntry, ModelSpec
+from webui.models.downloads import DownloadRequest, Downloads, FolderRequest, RepositoryInfo
 from webui.models.gguf import GgufHeader, read_header
 from webui.tasks.bench import STREAMS, BenchResults, measure
 from webui.tasks.bench_report import ReportRow, report

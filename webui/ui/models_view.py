@@ -10,13 +10,13 @@ from typing import Any
 import psutil
 
 from webui.convert import KINDS
-from webui.downloads import Download
 from webui.engine.memory import Fit, MemoryNeed, judge, judge_file, predict, suggest
 from webui.engine.options import ModelOptions, load_message
 from webui.engine.pool import LoadState
 from webui.engine.workshop import BITS, SOURCE_TYPES
 from webui.errors import AppError
 from webui.models import FileEntry, ModelEntry, ModelKind, ModelSpec
+from webui.models.downloads import Download
 from webui.prompts.families import builtin_families
 from webui.strings import Language, table
 from webui.tasks.bench_plot import plot

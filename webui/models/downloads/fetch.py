@@ -1,6 +1,6 @@
 """The child process that fetches. Ends when its parent does.
 
-    python -m webui.downloads.fetch      (one JSON line on stdin; JSON lines on stdout)
+    python -m webui.models.downloads.fetch      (one JSON line on stdin; JSON lines on stdout)
 
 A child, because the page must never wait for a network or a disk, because pausing is ending it,
 and because huggingface_hub is configured by the environment once, at its import.
@@ -19,10 +19,10 @@ from huggingface_hub.utils import _detect_agent
 from huggingface_hub.utils._headers import build_hf_headers
 from huggingface_hub.utils._http import get_session
 
-from webui.downloads.folders import fetch_folder
-from webui.downloads.messages import DownloadRequest, FolderRequest, line
-from webui.downloads.part_file import Report
-from webui.downloads.transfer import explain, fetch_file
+from webui.models.downloads.folders import fetch_folder
+from webui.models.downloads.messages import DownloadRequest, FolderRequest, line
+from webui.models.downloads.part_file import Report
+from webui.models.downloads.transfer import explain, fetch_file
 
 CHUNK_BYTES = 1 << 18  # huggingface_hub's own 10 MB would show nothing for ten seconds at 1 MB/s
 MAX_LICENSE_BYTES = 200_000

@@ -19,7 +19,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any
 
-from webui.downloads.messages import (
+from webui.errors import AppError
+from webui.models.downloads.messages import (
     NOTE,
     PART,
     AnyRequest,
@@ -33,7 +34,6 @@ from webui.downloads.messages import (
     part_of,
     task_of,
 )
-from webui.errors import AppError
 
 SPEED_WINDOW_S = 5.0
 INSPECT_TIMEOUT_S = 60.0
@@ -265,7 +265,7 @@ class _Child:
             "HF_HUB_DISABLE_TELEMETRY": "1",
         }
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "webui.downloads.fetch"],
+            [sys.executable, "-m", "webui.models.downloads.fetch"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

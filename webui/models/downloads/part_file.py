@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from webui.downloads.messages import DownloadError, line, note_of
+from webui.models.downloads.messages import DownloadError, line, note_of
 
 REPORT_S = 0.2
 Report = Callable[[str], None]

@@ -22,8 +22,8 @@ from huggingface_hub.errors import (
 from huggingface_hub.file_download import http_get
 from huggingface_hub.utils._headers import build_hf_headers
 
-from webui.downloads.messages import SHA256, DownloadError, Note, note_of, part_of
-from webui.downloads.part_file import PartFile, Report
+from webui.models.downloads.messages import SHA256, DownloadError, Note, note_of, part_of
+from webui.models.downloads.part_file import PartFile, Report
 from webui.models.gguf import BadGgufError, read_header
 
 SPARE_BYTES = 1 << 28  # left free on the disk

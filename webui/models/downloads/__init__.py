@@ -4,14 +4,14 @@
 `transfer`, a model of several by `folders`), `messages` is what they say to each other.
 """
 
-from webui.downloads.messages import (
+from webui.models.downloads.messages import (
     DownloadError,
     DownloadRequest,
     FolderRequest,
     RemoteFile,
     RepositoryInfo,
 )
-from webui.downloads.queue import Download, Downloads, DownloadState
+from webui.models.downloads.queue import Download, Downloads, DownloadState
 
 __all__ = [
     "Download",

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from huggingface_hub import HfApi
 from huggingface_hub.hf_api import RepoSibling
 
-from webui.downloads.messages import (
+from webui.models.downloads.messages import (
     DownloadError,
     FolderRequest,
     Note,
@@ -23,8 +23,8 @@ from webui.downloads.messages import (
     note_of,
     part_of,
 )
-from webui.downloads.part_file import PartFile, Report
-from webui.downloads.transfer import check_room, fetch_file
+from webui.models.downloads.part_file import PartFile, Report
+from webui.models.downloads.transfer import check_room, fetch_file
 
 WANTED = (".safetensors", ".json", ".txt", ".model", ".jinja", ".spm")
 OTHER_FORMATS = frozenset({"onnx", "openvino", "coreml", "gguf", "tf", "flax"})
