@@ -22,7 +22,7 @@ from webui.convert.metadata import Metadata, metadata_of, rope_factors
 from webui.convert.safetensors import read_tensors
 from webui.convert.specials import Specials, read_specials
 from webui.convert.vocabulary import Vocabulary, read_vocabulary
-from webui.engine.children import Say, work_for_parent
+from webui.processes.children import Say, work_for_parent
 
 FILE_TYPES = {
     "F16": gguf.LlamaFileType.MOSTLY_F16,

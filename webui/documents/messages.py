@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from webui.documents.pages import Chunk, Page, Reader, RecognisedPage
-from webui.wire import Codec
+from webui.processes.wire import Codec
 
 # --- web process -> worker -------------------------------------------------------------------
 

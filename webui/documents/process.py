@@ -47,7 +47,7 @@ from webui.documents.messages import (
 from webui.documents.pages import Chunk, Page, Reader, RecognisedPage
 from webui.documents.search.model_folder import check_embedder
 from webui.errors import AppError
-from webui.wire import read_frame, write_frame
+from webui.processes.wire import read_frame, write_frame
 
 log = logging.getLogger(__name__)
 

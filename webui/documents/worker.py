@@ -39,7 +39,7 @@ from webui.documents.reader.loader import kind_of, load
 from webui.documents.reader.ocr import Recognition
 from webui.documents.splitter import Source, chunks, split
 from webui.errors import AppError
-from webui.wire import read_frame, write_frame
+from webui.processes.wire import read_frame, write_frame
 
 log = logging.getLogger(__name__)
 

@@ -42,7 +42,7 @@ from webui.engine.request import (
 )
 from webui.engine.tokenizer import IncrementalDetokenizer, StopChecker, Tokenizer
 from webui.errors import AppError
-from webui.wire import read_frame, write_frame
+from webui.processes.wire import read_frame, write_frame
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from typing import Any
 import llama_cpp.llama_cpp as ll
 import numpy as np
 
-from webui.engine.children import Say, WorkshopError, work_for_parent
+from webui.processes.children import Say, WorkshopError, work_for_parent
 from webui.soundness import check_file
 
 N_CTX = 512

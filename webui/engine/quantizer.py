@@ -12,7 +12,7 @@ from pathlib import Path
 
 import llama_cpp.llama_cpp as ll
 
-from webui.engine.children import Say, WorkshopError, work_for_parent
+from webui.processes.children import Say, WorkshopError, work_for_parent
 from webui.soundness import check_file
 
 STEP = re.compile(rb"\[\s*(\d+)/\s*(\d+)\]")

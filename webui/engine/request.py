@@ -10,7 +10,7 @@ import typing
 from dataclasses import dataclass
 from enum import StrEnum
 
-from webui.wire import Codec
+from webui.processes.wire import Codec
 
 MAX_LOGIT_BIASES = 1024
 MAX_GRAMMAR_CHARS = 200_000

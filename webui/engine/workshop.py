@@ -9,9 +9,9 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 
-from webui.engine.children import SPARE_BYTES, WorkshopError, child
 from webui.engine.hardware import physical_cores
 from webui.models.gguf import GgufHeader, read_header
+from webui.processes.children import SPARE_BYTES, WorkshopError, child
 
 __all__ = [
     "BITS",

@@ -35,8 +35,8 @@ from webui.engine.worker.scheduler import Batch, Scheduler
 from webui.engine.worker.sequence import Sequence
 from webui.engine.worker.threads import Threads
 from webui.models.gguf import BadGgufError
+from webui.processes.wire import read_frame, write_frame
 from webui.soundness import check_file
-from webui.wire import read_frame, write_frame
 
 log = logging.getLogger(__name__)
 

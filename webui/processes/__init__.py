@@ -1,0 +1,1 @@
+"""Child processes: the wire to them. Knows nothing about what they do."""
