@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from models.builtin.corpus import Corpus, Paragraph, Question, sentences
+from webui.prompts.task_prompts import task_prompt
 from webui.strings import Language
 from webui.tasks.summarize.settings import (
     Granularity,
@@ -24,7 +25,6 @@ from webui.tasks.summarize.settings import (
 )
 from webui.tasks.summarize.verbatim import is_quotable, ranked
 from webui.tasks.summarize.wording import merging_messages, section_messages
-from webui.tasks.task_prompts import task_prompt
 
 SMALL_TALK = Path(__file__).with_name("small_talk.toml")
 ABSTAIN = "資料には書かれていません。"

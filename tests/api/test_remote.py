@@ -22,7 +22,7 @@ from webui.engine.pool import EnginePool, LoadState
 from webui.engine.remote import RemoteTokenizer
 from webui.errors import AppError
 from webui.models import Catalog
-from webui.rendered import RenderedPrompt, Span
+from webui.prompts.rendered import RenderedPrompt, Span
 from webui.storage import Storage
 from webui.tasks.chat import Chat, ReplyState
 from webui.tasks.complete import Ask, Completions, Piece

@@ -7,7 +7,7 @@ import codecs
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from webui.markers import first_marker, num_held
+from webui.prompts.markers import first_marker, num_held
 
 if TYPE_CHECKING:
     from webui.engine.tokenizer import Tokenizer

@@ -34,7 +34,7 @@ from webui.engine.request import FinishReason, LoadModel, Ready, SamplingParams,
 from webui.engine.tokenizer import Tokenizer
 from webui.errors import AppError
 from webui.models.remotes import Remote
-from webui.rendered import RenderedPrompt
+from webui.prompts.rendered import RenderedPrompt
 
 FAMILY = "remote"  # prompts/remote: writes ROLE_MARKS around messages
 ROLE_MARKS = ("<|system|>", "<|user|>", "<|assistant|>")

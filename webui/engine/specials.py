@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from webui.rendered import Span
+from webui.prompts.rendered import Span
 
 C_SPACES = " \t\n\v\f\r"  # C's isspace, which llama.cpp strips beside some special tokens
 # Tokens that look like these are structure, even where the vocabulary calls them plain words

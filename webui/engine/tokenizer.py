@@ -19,8 +19,8 @@ from webui.engine.detokenizer import IncrementalDetokenizer, StopChecker
 from webui.engine.runs import UNLIMITED, cuts_in_long_runs
 from webui.engine.specials import Ranges, Raw, SpecialToken, is_structure, partition
 from webui.errors import AppError
-from webui.markers import CHANNEL_MARKS, REASONING_MARKS
-from webui.rendered import BosRule, RenderedPrompt, Span
+from webui.prompts.markers import CHANNEL_MARKS, REASONING_MARKS
+from webui.prompts.rendered import BosRule, RenderedPrompt, Span
 
 __all__ = ["IncrementalDetokenizer", "StopChecker", "Tokenizer", "TokenizerError"]
 

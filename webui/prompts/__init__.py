@@ -26,8 +26,8 @@ from webui.prompts.families import (
 from webui.prompts.format import PromptFormat, Variable, VariableError
 from webui.prompts.messages import MessagesError
 from webui.prompts.reasoning import Reasoning, ReasoningKind, ReasoningParser
+from webui.prompts.rendered import BosRule, RenderedPrompt, Span
 from webui.prompts.template import ChatTemplate, TemplateError, TemplateRefusedError
-from webui.rendered import BosRule, RenderedPrompt, Span
 
 __all__ = [
     "BosRule",

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from webui.errors import AppError
-from webui.markers import REASONING_MARKS
 from webui.prompts.families import Family, UnknownFamilyError
 from webui.prompts.format import PromptFormat
+from webui.prompts.markers import REASONING_MARKS
 from webui.prompts.reasoning import Reasoning, ReasoningKind
 from webui.prompts.template import ChatTemplate, TemplateError
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from webui.errors import AppError
 from webui.prompts.messages import in_order, system_in_first_user
 from webui.prompts.reasoning import Reasoning, ReasoningKind, ReasoningParser
+from webui.prompts.rendered import BosRule, RenderedPrompt, Span
 from webui.prompts.template import ChatTemplate
 from webui.prompts.traced import Traced
-from webui.rendered import BosRule, RenderedPrompt, Span
 
 
 class VariableError(AppError):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from webui.markers import CHANNEL_MARKS, first_marker, num_held
-from webui.rendered import RenderedPrompt
+from webui.prompts.markers import CHANNEL_MARKS, first_marker, num_held
+from webui.prompts.rendered import RenderedPrompt
 
 
 class ReasoningKind(StrEnum):

@@ -9,9 +9,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from webui.prompts.task_prompts import task_prompt
 from webui.strings import Language
 from webui.tasks.ask.relevance import QuestionWords
-from webui.tasks.task_prompts import task_prompt
 
 MIN_PARAMS = 1_500_000_000  # smaller models lose the question more often than they mend it
 MAX_TURNS = 3

@@ -13,12 +13,12 @@ from webui.engine.client import PromptTooLongError
 from webui.engine.request import SamplingParams
 from webui.engine.tokenizer import Tokenizer
 from webui.prompts import Choice, ReasoningParser
+from webui.prompts.task_prompts import TaskPrompt, task_prompt
 from webui.strings import Language
 from webui.tasks.ask.quoting import Quote, quotes_grammar
 from webui.tasks.ask.result import NumberedPassage
 from webui.tasks.formats import known_variables
 from webui.tasks.sampling import sampling_of
-from webui.tasks.task_prompts import TaskPrompt, task_prompt
 
 MAX_PASSAGES = 6  # 2,000 characters: the answer stands in them for .97 of JSQuAD's questions
 TITLE_CHARS = 80

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from webui.prompts.task_prompts import TaskPrompt, task_prompt
 from webui.tasks.summarize.settings import Mode, SummarySettings
-from webui.tasks.task_prompts import TaskPrompt, task_prompt
 
 TITLE_CHARS = 80
 
