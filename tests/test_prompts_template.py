@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from tests.patience import ends
 from webui.prompts import ChatTemplate, RenderedPrompt, TemplateError, TemplateRefusedError
-from webui.prompts.template import MAX_SOURCE_CHARS
-from webui.prompts.traced import Traced
+from webui.prompts.jinja.template import MAX_SOURCE_CHARS
+from webui.prompts.jinja.traced import Traced
 from webui.strings import Language
 
 MESSAGES = [

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webui.prompts.traced import Traced, concat, spans_of
+from webui.prompts.jinja.traced import Traced, concat, spans_of
 
 # Template text is ASCII, message text is Greek: every character tells where it came from.
 TEMPLATE = st.text(" ab\n-", max_size=6)

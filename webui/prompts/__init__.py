@@ -24,10 +24,10 @@ from webui.prompts.families import (
     load_family,
 )
 from webui.prompts.format import PromptFormat, Variable, VariableError
+from webui.prompts.jinja.template import ChatTemplate, TemplateError, TemplateRefusedError
 from webui.prompts.messages import MessagesError
 from webui.prompts.reasoning import Reasoning, ReasoningKind, ReasoningParser
 from webui.prompts.rendered import BosRule, RenderedPrompt, Span
-from webui.prompts.template import ChatTemplate, TemplateError, TemplateRefusedError
 
 __all__ = [
     "BosRule",

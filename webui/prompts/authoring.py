@@ -10,8 +10,8 @@ from pathlib import Path
 
 from webui.prompts.families import NAME, Family, FamilyError, load_family
 from webui.prompts.format import PromptFormat
+from webui.prompts.jinja.template import ChatTemplate, whole_characters
 from webui.prompts.reasoning import ReasoningKind
-from webui.prompts.template import ChatTemplate, whole_characters
 
 Value = str | int | float | bool | tuple[str, ...]
 

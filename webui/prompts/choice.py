@@ -12,9 +12,9 @@ from enum import StrEnum
 from webui.errors import AppError
 from webui.prompts.families import Family, UnknownFamilyError
 from webui.prompts.format import PromptFormat
+from webui.prompts.jinja.template import ChatTemplate, TemplateError
 from webui.prompts.markers import REASONING_MARKS
 from webui.prompts.reasoning import Reasoning, ReasoningKind
-from webui.prompts.template import ChatTemplate, TemplateError
 
 COMPLETION = "completion"  # the family that is no chat at all
 SYSTEM_PROBE, USER_PROBE = "kajogaki-system", "kajogaki-user"

@@ -15,9 +15,9 @@ from typing import Any
 
 from webui.errors import AppError
 from webui.prompts.format import FimMarks, PromptFormat, Variable
+from webui.prompts.jinja.template import ChatTemplate
 from webui.prompts.reasoning import Reasoning, ReasoningKind
 from webui.prompts.rendered import BosRule
-from webui.prompts.template import ChatTemplate
 
 BUILTIN_DIR = Path(__file__).parents[2] / "prompts"
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from webui.errors import AppError
+from webui.prompts.jinja.template import ChatTemplate
+from webui.prompts.jinja.traced import Traced
 from webui.prompts.messages import in_order, system_in_first_user
 from webui.prompts.reasoning import Reasoning, ReasoningKind, ReasoningParser
 from webui.prompts.rendered import BosRule, RenderedPrompt, Span
-from webui.prompts.template import ChatTemplate
-from webui.prompts.traced import Traced
 
 
 class VariableError(AppError):

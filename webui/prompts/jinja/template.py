@@ -11,11 +11,11 @@ from functools import lru_cache
 from jinja2 import Template
 
 from webui.errors import AppError
-from webui.prompts.budget import BudgetError, budget
-from webui.prompts.filters import RefusedError
+from webui.prompts.jinja.budget import BudgetError, budget
+from webui.prompts.jinja.filters import RefusedError
+from webui.prompts.jinja.sandbox import Sandbox
+from webui.prompts.jinja.traced import Traced, concat, spans_of
 from webui.prompts.rendered import RenderedPrompt, Span
-from webui.prompts.sandbox import Sandbox
-from webui.prompts.traced import Traced, concat, spans_of
 
 MAX_SOURCE_CHARS = 50_000  # compiling that takes up to a second; real ones have 1,000 to 20,000
 MAX_OUTPUT_CHARS = 1_000_000  # plus MAX_OUTPUT_PER_INPUT times the messages

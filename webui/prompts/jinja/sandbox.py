@@ -18,8 +18,8 @@ from jinja2.runtime import Context, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedFormatter
 from jinja2.visitor import NodeTransformer
 
-from webui.prompts.budget import spend, weigh
-from webui.prompts.filters import (
+from webui.prompts.jinja.budget import spend, weigh
+from webui.prompts.jinja.filters import (
     CONCAT,
     TICK,
     check_format,
@@ -35,7 +35,7 @@ from webui.prompts.filters import (
     printable,
     tests,
 )
-from webui.prompts.traced import derived
+from webui.prompts.jinja.traced import derived
 
 STR_METHODS = frozenset(
     "strip lstrip rstrip split rsplit splitlines partition rpartition replace removeprefix"

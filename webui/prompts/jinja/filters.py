@@ -17,8 +17,8 @@ from jinja2.runtime import Context, Undefined
 from jinja2.tests import TESTS
 from jinja2.utils import Namespace, _PassArg
 
-from webui.prompts.budget import MAX_NODES, BudgetError, spend, total, weigh
-from webui.prompts.traced import Traced, concat, derived
+from webui.prompts.jinja.budget import MAX_NODES, BudgetError, spend, total, weigh
+from webui.prompts.jinja.traced import Traced, concat, derived
 
 DATA = (str, int, float, list, tuple, dict)  # all that text may be made of
 MAX_ARGUMENT = 100_000  # widths, counts, ranges
