@@ -36,7 +36,7 @@ from webui.models import Catalog
 from webui.storage import Storage, Vectors
 from webui.strings import Language, text
 from webui.tasks.ask.asker import Asker
-from webui.tasks.chat import Chat
+from webui.tasks.chat.chat import Chat
 from webui.tasks.formats import DATABASE, FAMILIES, Formats
 from webui.tasks.summarize.desk import SummaryDesk
 from webui.tasks.summarize.summarizer import Summarizer

@@ -9,7 +9,7 @@ from webui.engine.pool import EnginePool
 from webui.models import Catalog
 from webui.storage import Storage
 from webui.tasks.ask.asker import Asker
-from webui.tasks.chat import Chat
+from webui.tasks.chat.chat import Chat
 from webui.tasks.summarize.desk import SummaryDesk
 
 LOCAL_USER = "local"  # the owner of everything where nobody has to log in

@@ -24,7 +24,7 @@ from webui.errors import AppError
 from webui.models import Catalog
 from webui.prompts.rendered import RenderedPrompt, Span
 from webui.storage import Storage
-from webui.tasks.chat import Chat, ReplyState
+from webui.tasks.chat.chat import Chat, ReplyState
 from webui.tasks.complete import Ask, Completions, Piece
 
 ME = "local"

@@ -18,7 +18,7 @@ from webui.tasks.ask.asker import Asker
 from webui.tasks.ask.inquiry import AnswerUpdate, Asking
 from webui.tasks.ask.prompting import Wishes
 from webui.tasks.ask.result import Answer
-from webui.tasks.chat import Chat
+from webui.tasks.chat.chat import Chat
 
 ME = "local"
 LEAVE = "年次有給休暇は、入社六か月後に十日を与える。"

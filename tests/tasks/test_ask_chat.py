@@ -8,8 +8,8 @@ from tests.tasks.ask_world import LEAVE, ME, World, literal
 from webui.storage import DocumentChoice, Message, Status
 from webui.strings import Language
 from webui.tasks.ask.result import answer_from
-from webui.tasks.chat import ReplyState, ReplyUpdate
-from webui.tasks.export import to_markdown
+from webui.tasks.chat.chat import ReplyState, ReplyUpdate
+from webui.tasks.chat.export import to_markdown
 
 ALL = DocumentChoice(is_on=True)
 SAYS = "年次有給休暇は、入社六か月後に十日です[1]。"

@@ -20,7 +20,7 @@ from webui.models import Catalog
 from webui.prompts import builtin_families
 from webui.storage import NotFoundError, Role, Status, Storage
 from webui.strings import Language
-from webui.tasks.chat import Chat, ReplyState, ReplyUpdate
+from webui.tasks.chat.chat import Chat, ReplyState, ReplyUpdate
 from webui.tasks.sampling import sampling_of
 
 ME = "local"

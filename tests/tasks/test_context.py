@@ -11,7 +11,7 @@ from webui.engine.tokenizer import Tokenizer
 from webui.prompts import PromptFormat, builtin_families
 from webui.storage import Message, Role, Status
 from webui.strings import Language
-from webui.tasks.context import QuestionTooLongError, _first_kept, fit_history
+from webui.tasks.chat.context import QuestionTooLongError, _first_kept, fit_history
 
 SAMPLING = SamplingParams(max_tokens=64)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from webui.storage import Role, Status, Storage
 from webui.strings import Language
-from webui.tasks.export import to_markdown
+from webui.tasks.chat.export import to_markdown
 
 JAPAN = timezone(timedelta(hours=9))
 

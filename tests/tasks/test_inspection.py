@@ -12,7 +12,7 @@ from tests.vocabularies import byte_pairs, sentencepiece
 from webui.engine.tokenizer import Tokenizer
 from webui.prompts import Choice, ModelFacts, builtin_families, choose_family
 from webui.strings import Language
-from webui.tasks.inspection import Inspection, Kind, Level, inspect
+from webui.tasks.chat.inspection import Inspection, Kind, Level, inspect
 
 FAMILIES = builtin_families()
 CHATML = dict.fromkeys(["<|endoftext|>", "<|im_start|>", "<|im_end|>"], TokenType.CONTROL)

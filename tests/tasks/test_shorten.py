@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from webui.engine.tokenizer import Tokenizer
 from webui.errors import AppError
 from webui.prompts import builtin_families
-from webui.tasks.shorten import Keep, cut
+from webui.tasks.chat.shorten import Keep, cut
 
 SENTENCE = "出張の旅費は実費で精算します。"
 Count = Callable[[str], int]

@@ -18,7 +18,7 @@ from tests.makegguf import random_llama
 from tests.tasks.summary_world import ME, World, document, in_world
 from webui.errors import AppError
 from webui.storage import Status
-from webui.tasks.chat import Chat, ReplyState
+from webui.tasks.chat.chat import Chat, ReplyState
 from webui.tasks.formats import FAMILY_SETTING
 from webui.tasks.summarize.language import is_in
 from webui.tasks.summarize.planning import covers

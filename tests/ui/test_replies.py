@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from webui.tasks.chat import ReplyState, ReplyUpdate
+from webui.tasks.chat.chat import ReplyState, ReplyUpdate
 from webui.ui.replies import AlreadyAnsweringError, Replies
 
 

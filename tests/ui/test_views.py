@@ -7,8 +7,8 @@ import pytest
 
 from webui.storage import Message, Role, Status
 from webui.strings import Language
-from webui.tasks.chat import ReplyState, ReplyUpdate
-from webui.tasks.context import ContextUsage
+from webui.tasks.chat.chat import ReplyState, ReplyUpdate
+from webui.tasks.chat.context import ContextUsage
 from webui.ui.boot import with_boot
 from webui.ui.conversation import BadRequestError, manner_of
 from webui.ui.conversation_list import date_label

@@ -16,8 +16,8 @@ from webui.errors import AppError
 from webui.models import Catalog, ModelSpec
 from webui.prompts import BosRule, Choice, ModelFacts, RenderedPrompt, choose_family
 from webui.strings import Language, text
+from webui.tasks.chat.inspection import Level, diagnose
 from webui.tasks.formats import FAMILIES, LOCAL_USER, Formats, facts_of, kept_formats
-from webui.tasks.inspection import Level, diagnose
 
 AddSettings = Callable[[argparse.ArgumentParser], None]
 

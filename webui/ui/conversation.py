@@ -14,8 +14,8 @@ from webui.application import Application
 from webui.errors import AppError
 from webui.storage import DocumentChoice, Role
 from webui.strings import Language
-from webui.tasks.context import ContextUsage
-from webui.tasks.shorten import Keep, shorten
+from webui.tasks.chat.context import ContextUsage
+from webui.tasks.chat.shorten import Keep, shorten
 from webui.ui.message_view import (
     NUM_TURNS_SHOWN,
     LiveReply,

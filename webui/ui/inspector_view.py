@@ -23,9 +23,9 @@ from webui.prompts import (
 )
 from webui.storage import Message, Role
 from webui.strings import Language, table, text
-from webui.tasks.context import fit_history
+from webui.tasks.chat.context import fit_history
+from webui.tasks.chat.inspection import Inspection, Kind, inspect
 from webui.tasks.formats import facts_of, known_variables
-from webui.tasks.inspection import Inspection, Kind, inspect
 from webui.tasks.sampling import sampling_of
 from webui.ui.subject import Subject
 

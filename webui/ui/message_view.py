@@ -6,8 +6,8 @@ from typing import Any, TypedDict
 
 from webui.storage import Message, Role, Status
 from webui.strings import Language, text
-from webui.tasks.chat import ReplyState, ReplyUpdate
-from webui.tasks.context import ContextUsage
+from webui.tasks.chat.chat import ReplyState, ReplyUpdate
+from webui.tasks.chat.context import ContextUsage
 from webui.ui.evidence_view import EvidenceView, evidence_view
 from webui.ui.markdown import StreamingMarkdown, to_blocks
 

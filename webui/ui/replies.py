@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncGenerator
 
 from webui.errors import AppError
-from webui.tasks.chat import ReplyUpdate
+from webui.tasks.chat.chat import ReplyUpdate
 
 
 class AlreadyAnsweringError(AppError):

@@ -16,7 +16,7 @@ from webui.documents import splitter
 from webui.documents.characters import repaired_text
 from webui.documents.pages import Page, PageProblem
 from webui.errors import AppError
-from webui.tasks.titles import title_from
+from webui.tasks.chat.titles import title_from
 
 MAX_CHARS = 5_000_000
 

@@ -13,7 +13,7 @@ from webui.engine.pool import EnginePool
 from webui.errors import AppError
 from webui.prompts import PromptFormat
 from webui.storage import Conversation, Storage
-from webui.tasks.context import room_for_prompt
+from webui.tasks.chat.context import room_for_prompt
 from webui.tasks.formats import Formats, known_variables
 from webui.tasks.sampling import sampling_of
 

@@ -18,7 +18,7 @@ from webui.storage import Message, Status, Storage
 from webui.strings import Language
 from webui.tasks.ask.inquiry import AnswerUpdate
 from webui.tasks.ask.result import Answer
-from webui.tasks.context import QuestionTooLongError
+from webui.tasks.chat.context import QuestionTooLongError
 
 SAVE_S = 1.0  # what a crash of the whole app may lose
 
