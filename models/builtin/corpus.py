@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from webui.documents.splitter import sentence_ranges
+from webui.text.splitter import sentence_ranges
 
 DOCUMENTS, QUESTIONS = "ja-docs.jsonl.xz", "jaquad-train.jsonl.xz"
 HELD_OUT_PERCENT = 3

@@ -22,7 +22,6 @@ from models.builtin.corpus import Corpus, CorpusError, load
 from models.builtin.export import DEFAULT_PATH
 from models.builtin.lessons import ABSTAIN, Messages, Teacher, ask_messages, topics
 from webui.config import Settings
-from webui.documents.pages import Span
 from webui.engine.pool import EnginePool
 from webui.errors import AppError
 from webui.models import Catalog
@@ -32,6 +31,7 @@ from webui.tasks.ask.result import NumberedPassage
 from webui.tasks.complete import Ask, Completions, Piece
 from webui.tasks.summarize.grammar import bullets_grammar
 from webui.tasks.summarize.settings import SummarySettings, limits_of
+from webui.text.pages import Span
 
 PARALLEL = 8
 MIN_SHARED = 4  # characters in a row that count as taken from the source

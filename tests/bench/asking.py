@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.retrieval import OWNER, Article, Question, add, opened, read_squad, row
-from webui.documents.pages import Page
 from webui.documents.search.retriever import Passage, Retriever
-from webui.documents.splitter import Source, chunks, split
 from webui.tasks.ask.followups import PastTurn, joined, leans_on_history
 from webui.tasks.ask.prompting import MAX_PASSAGES
 from webui.tasks.ask.relevance import QuestionWords
 from webui.tasks.ask.searching import MAX_FOUND, MIN_RELEVANCE
+from webui.text.pages import Page
+from webui.text.splitter import Source, chunks, split
 
 THRESHOLDS = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4)
 

@@ -18,9 +18,9 @@ from typing import Any
 
 from rapidfuzz.distance import Levenshtein
 
-from webui.documents.pages import whole_text
 from webui.documents.reader.loader import load
 from webui.errors import AppError
+from webui.text.pages import whole_text
 
 
 def main(directory: Path) -> dict[str, object]:

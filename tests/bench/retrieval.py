@@ -23,12 +23,12 @@ from typing import Any
 import numpy
 
 from webui.documents.embedders import weight_of
-from webui.documents.pages import Page
 from webui.documents.search.embedding import EmbedderChoice, Embedding, Weight
 from webui.documents.search.retriever import Retriever
 from webui.documents.search.vectors import FaissStore
-from webui.documents.splitter import Source, chunks, sentence_ranges, split
 from webui.storage import ChunkRow, Documents, Storage, VectorRow
+from webui.text.pages import Page
+from webui.text.splitter import Source, chunks, sentence_ranges, split
 
 OWNER = "bench"
 CONTEXT_CHARS = 2000

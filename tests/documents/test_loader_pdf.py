@@ -21,11 +21,11 @@ from tests.documents.makepdf import (
 )
 from webui.documents.errors import DocumentError, PasswordNeededError
 from webui.documents.messages import CODEC, PageRead
-from webui.documents.pages import Kind, Page, PageProblem, Reader, TextRun, whole_text
 from webui.documents.reader.layout import Line
 from webui.documents.reader.loader import kind_of, load
 from webui.documents.reader.repair import PageLines, repaired_pages
 from webui.strings import Language
+from webui.text.pages import Kind, Page, PageProblem, Reader, TextRun, whole_text
 
 PARAGRAPH = (
     "梅雨（つゆ、ばいう）は、北海道と小笠原諸島を除く日本、朝鮮半島南部、中国の南部から長江流域にかけての沿海部、および台湾など、"

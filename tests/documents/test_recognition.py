@@ -12,9 +12,9 @@ import pytest
 from tests.documents.makepdf import Piece, pdf, scanned, set_lines, wrapped, write
 from webui.documents.errors import DocumentError
 from webui.documents.library import Library
-from webui.documents.pages import PageProblem, RecognisedPage, Word
 from webui.documents.reader import ocr
 from webui.storage import Document, DocumentStatus, NotFoundError, Storage
+from webui.text.pages import PageProblem, RecognisedPage, Word
 
 ME = "me"
 TEXT = "年次有給休暇は、入社六か月後に十日を与える。出張の旅費は実費を支給する。"

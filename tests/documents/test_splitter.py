@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webui.documents.pages import Page, PageProblem, Sentence
-from webui.documents.splitter import (
+from webui.text.pages import Page, PageProblem, Sentence
+from webui.text.splitter import (
     CHUNK_CHARS,
     MAX_SENTENCE_CHARS,
     Source,

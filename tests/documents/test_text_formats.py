@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from webui.documents.characters import is_garbled, repaired_text
 from webui.documents.errors import DocumentError
-from webui.documents.pages import Kind
 from webui.documents.reader.loader import kind_of, load
+from webui.text.characters import is_garbled, repaired_text
+from webui.text.pages import Kind
 
 TEXT = "吾輩は猫である。名前はまだ無い。\nデータは①で㈱です。"
 

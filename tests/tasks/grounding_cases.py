@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from webui.tasks.grounding import FlagKind
+from webui.text.grounding import FlagKind
 
 FACTS = frozenset(
     {FlagKind.NUMBER, FlagKind.NAME, FlagKind.SUBJECT, FlagKind.UNSUPPORTED, FlagKind.UNALIGNED}

@@ -15,7 +15,6 @@ from tests.tasks.ask_world import (
     states,
     world,
 )
-from webui.documents.pages import Span
 from webui.engine.client import PromptTooLongError
 from webui.engine.tokenizer import Tokenizer
 from webui.models import UnknownModelError
@@ -27,7 +26,8 @@ from webui.tasks.ask.prompting import AnswerPrompt, Wishes, answer_prompt
 from webui.tasks.ask.result import Abstention, NumberedPassage, answer_from
 from webui.tasks.ask.searching import AskError, in_order_of
 from webui.tasks.formats import Formats
-from webui.tasks.grounding import FlagKind
+from webui.text.grounding import FlagKind
+from webui.text.pages import Span
 
 FORMATS = Formats()  # remembers: compiling a template takes a while
 QUESTION = "年次有給休暇は何日もらえますか"

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webui.documents.pages import Span
 from webui.tasks.ask.citing import cited, says_nothing, shown_so_far
 from webui.tasks.ask.result import NumberedPassage
+from webui.text.pages import Span
 
 NOTHING = "資料には書かれていません。"
 TEXTS = (

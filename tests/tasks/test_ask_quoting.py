@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from tests.places import ROOT
 from tests.tasks.ask_world import LEAVE, rules_pdf, shelf, world
-from webui.documents.pages import Span
 from webui.engine.grammar.matcher import Grammar, Matcher
 from webui.tasks.ask.prompting import Wishes
 from webui.tasks.ask.quoting import MAX_CHARS, best_quotes, quotes_grammar
 from webui.tasks.ask.result import Abstention, NumberedPassage
+from webui.text.pages import Span
 
 
 def passage(number: int, text: str) -> NumberedPassage:

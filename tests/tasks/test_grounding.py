@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import pytest
 
 from tests.tasks.grounding_cases import ASK_LLM, CASES, LIMITS, Case
-from webui.tasks.facts import numbers_in
-from webui.tasks.grounding import Aligner, FlagKind, Grounding
+from webui.text.facts import numbers_in
+from webui.text.grounding import Aligner, FlagKind, Grounding
 
 
 def ground(case: Case) -> Grounding:

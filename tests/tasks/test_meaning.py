@@ -14,7 +14,6 @@ from tests.tasks.summary_world import ME, World, in_world
 from webui.documents.process import EmbedderProcess, LocalEmbedder
 from webui.strings import Language
 from webui.tasks.formats import Formats
-from webui.tasks.grounding import FlagKind, Grounding
 from webui.tasks.meaning import FindEmbedder, outstanding
 from webui.tasks.summarize.evidence import evidence_of
 from webui.tasks.summarize.exports import json_values
@@ -22,6 +21,7 @@ from webui.tasks.summarize.result import Summary, summary_from
 from webui.tasks.summarize.settings import SummarySettings
 from webui.tasks.summarize.source import pasted
 from webui.tasks.summarize.summarizer import Summarizer
+from webui.text.grounding import FlagKind, Grounding
 
 pytestmark = pytest.mark.thorough  # torch takes ten seconds to import
 

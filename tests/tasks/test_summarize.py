@@ -20,11 +20,11 @@ from webui.errors import AppError
 from webui.storage import Status
 from webui.tasks.chat.chat import Chat, ReplyState
 from webui.tasks.formats import FAMILY_SETTING
-from webui.tasks.summarize.language import is_in
 from webui.tasks.summarize.planning import covers
 from webui.tasks.summarize.settings import SummarySettings
 from webui.tasks.summarize.source import EmptySourceError, pasted
 from webui.tasks.summarize.summarizer import RunState, SummaryUpdate
+from webui.text.language import is_in
 
 LONG = document(30)
 JAPANESE_END = "。"

@@ -10,16 +10,16 @@ from xml.etree import ElementTree
 
 import pytest
 
-from webui.documents.pages import Page, PageProblem
 from webui.prompts.task_prompts import TASKS_DIR, TaskPromptError, parse_task_prompt, task_prompt
 from webui.strings import Language
-from webui.tasks.grounding import Flag, FlagKind
 from webui.tasks.summarize.exports import ExportFormat, exported, json_values, to_text
-from webui.tasks.summarize.language import is_in
 from webui.tasks.summarize.result import Bullet, Quote, Summary
 from webui.tasks.summarize.settings import Granularity, Style, SummarySettings, SummarySettingsError
 from webui.tasks.summarize.source import EmptySourceError, from_pages, pasted
 from webui.tasks.summarize.verbatim import MAX_CANDIDATES, ranked
+from webui.text.grounding import Flag, FlagKind
+from webui.text.language import is_in
+from webui.text.pages import Page, PageProblem
 
 SUMMARY = Summary(
     title="第1四半期 <報告>",

@@ -12,10 +12,10 @@ from tests.documents.makepdf import pdf, set_lines
 from tests.site import OWNER, Site
 from tests.ui.actions import conversation_of, send, wait_for_answer
 from tests.ui.conftest import OpenPage
-from webui.documents.pages import Span
 from webui.storage import ChunkRow, DocumentChoice, Role
 from webui.tasks.ask.result import Answer, Citation, NumberedPassage
-from webui.tasks.grounding import Flag, FlagKind
+from webui.text.grounding import Flag, FlagKind
+from webui.text.pages import Span
 
 pytestmark = [pytest.mark.browser, pytest.mark.thorough]
 QUOTE = "出張の旅費は実費を支給し、五日以内に精算する。"

@@ -23,7 +23,6 @@ from typing import Any
 
 from webui.documents.errors import DocumentError
 from webui.documents.messages import Reading
-from webui.documents.pages import Chunk, Page, PageProblem, RecognisedPage, TextRun
 from webui.documents.process import (
     Cancelled,
     DocumentReader,
@@ -46,6 +45,7 @@ from webui.storage import (
     PageRow,
     StorageError,
 )
+from webui.text.pages import Chunk, Page, PageProblem, RecognisedPage, TextRun
 
 log = logging.getLogger(__name__)
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from webui.documents.pages import Chunk, Page, Reader, RecognisedPage
 from webui.processes.wire import Codec
+from webui.text.pages import Chunk, Page, Reader, RecognisedPage
 
 # --- web process -> worker -------------------------------------------------------------------
 

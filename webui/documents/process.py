@@ -44,10 +44,10 @@ from webui.documents.messages import (
     Started,
     Vectors,
 )
-from webui.documents.pages import Chunk, Page, Reader, RecognisedPage
 from webui.documents.search.model_folder import check_embedder
 from webui.errors import AppError
 from webui.processes.wire import read_frame, write_frame
+from webui.text.pages import Chunk, Page, Reader, RecognisedPage
 
 log = logging.getLogger(__name__)
 

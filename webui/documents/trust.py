@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from webui.documents.errors import DocumentError
 from webui.documents.search.retriever import Passage, Retriever
-from webui.documents.splitter import sentence_ranges
 from webui.storage import ChunkRow, Documents
+from webui.text.splitter import sentence_ranges
 
 RANKS = (1, 3, 5, 10)
 MAX_MISSES = 20

@@ -34,12 +34,12 @@ from webui.documents.messages import (
     Rerank,
     Started,
 )
-from webui.documents.pages import Kind, Reader
 from webui.documents.reader.loader import kind_of, load
 from webui.documents.reader.ocr import Recognition
-from webui.documents.splitter import Source, chunks, split
 from webui.errors import AppError
 from webui.processes.wire import read_frame, write_frame
+from webui.text.pages import Kind, Reader
+from webui.text.splitter import Source, chunks, split
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from webui.documents.process import EmbedderProcess, LocalEmbedder
-from webui.tasks.grounding import MAX_SOURCES, Support
+from webui.text.grounding import MAX_SOURCES, Support
 
 LIMIT_S = 60.0  # for all of a source; whoever waits longer compares words alone
 BATCH = 32  # texts that go to the process at a time: others' jobs come between

@@ -13,10 +13,10 @@ from typing import Any
 import gradio as gr
 
 from webui.application import LOCAL_USER, Application
-from webui.documents.pages import Span
 from webui.documents.search.retriever import Found
 from webui.errors import AppError
 from webui.strings import Language
+from webui.text.pages import Span
 from webui.ui.chat_events import telling
 from webui.ui.chat_tab import AT_ONCE, ChatTab, drawn_by
 from webui.ui.collection_tests import CollectionTests

@@ -8,7 +8,6 @@ from typing import Any
 
 from webui.documents.errors import DocumentError
 from webui.documents.library import Library
-from webui.documents.pages import Kind
 from webui.documents.progress import EVERYTHING, Progress
 from webui.documents.reader.ocr import is_available
 from webui.documents.search.embedding import EmbedderState, EmbedderStatus
@@ -17,6 +16,7 @@ from webui.documents.search.retriever import Found, Passage
 from webui.errors import AppError
 from webui.storage import Collection, Document, Documents, DocumentStatus
 from webui.strings import Language, table, text
+from webui.text.pages import Kind
 
 SECTION = "documents_page."
 NUM_SHOWN = 200  # documents; more on request

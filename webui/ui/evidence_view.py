@@ -8,11 +8,11 @@ import re
 from collections.abc import Sequence
 from typing import Any, TypedDict
 
-from webui.documents.pages import Span
 from webui.storage import Message
 from webui.strings import Language, text
 from webui.tasks.ask.result import Answer, Citation, NumberedPassage, answer_from
-from webui.tasks.grounding import Flag, FlagKind
+from webui.text.grounding import Flag, FlagKind
+from webui.text.pages import Span
 
 MARK = re.compile(r"\[(\d{1,2})\]")
 WHOLE = (FlagKind.UNSUPPORTED, FlagKind.UNALIGNED)  # said of a sentence, not of a word

@@ -6,10 +6,10 @@ Knows nothing about Gradio; every text that came from a file is a plain string.
 from typing import Any
 
 from webui.documents.library import Library
-from webui.documents.pages import Kind, Page, Span
 from webui.errors import AppError
 from webui.storage import Document, Documents, NotFoundError
 from webui.strings import Language, text
+from webui.text.pages import Kind, Page, Span
 
 AROUND = 4_000  # characters of a long page that are shown before and behind the passage
 MAX_BOXES = 400

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from webui.documents.characters import KANA_MARKS, LINE_END_HYPHENS, is_kana, repaired
+from webui.text.characters import KANA_MARKS, LINE_END_HYPHENS, is_kana, repaired
 
 RUBY_SHARE = 0.68  # furigana are at most this part of the text's size
 _CELL_GAP = 1.5  # em between two pieces that stand in one row

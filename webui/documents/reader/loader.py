@@ -10,9 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from webui.documents.characters import is_garbled, repaired_text
 from webui.documents.errors import DocumentError, PasswordNeededError
-from webui.documents.pages import Kind, Page, PageProblem, Reader
 from webui.documents.reader.layout import lines_of
 from webui.documents.reader.ocr import DOTS_PER_POINT, Recognition, glyphs_of
 from webui.documents.reader.pdfium import PdfiumFile, UnreadableError, WrongPasswordError
@@ -25,6 +23,8 @@ from webui.documents.reader.text_formats import (
     plain_text,
     word_text,
 )
+from webui.text.characters import is_garbled, repaired_text
+from webui.text.pages import Kind, Page, PageProblem, Reader
 
 log = logging.getLogger(__name__)
 

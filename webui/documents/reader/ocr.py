@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
-from webui.documents.pages import RecognisedPage, Word
 from webui.documents.reader.layout import Glyph
+from webui.text.pages import RecognisedPage, Word
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from webui.documents.characters import is_cjk, width
-from webui.documents.pages import Page, PageProblem, TextRun
 from webui.documents.reader.layout import Line, widths_only
+from webui.text.characters import is_cjk, width
+from webui.text.pages import Page, PageProblem, TextRun
 
 BULLET = re.compile(
     r"\s*(?:[・●○◎■□◆◇▶▷※＊*•]|[-–—]\s|"

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree
 
-from webui.documents.characters import repaired_text
 from webui.documents.errors import DocumentError
+from webui.text.characters import repaired_text
 
 MAX_TEXT_BYTES = 50_000_000
 _MAX_WORD_BYTES = 200_000_000  # of the unpacked main part

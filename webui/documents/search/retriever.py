@@ -10,11 +10,11 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from webui.documents.pages import Span
 from webui.documents.search.embedding import Embedding
 from webui.documents.search.vectors import FaissStore, VectorStore
 from webui.errors import AppError
 from webui.storage import ChunkRow, Documents, KeywordHits
+from webui.text.pages import Span
 
 log = logging.getLogger(__name__)
 

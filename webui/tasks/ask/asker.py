@@ -25,7 +25,7 @@ from webui.tasks.ask.quoting import best_quotes
 from webui.tasks.ask.result import Abstention, Answer, Citation
 from webui.tasks.ask.searching import AskError, Searcher, in_order_of
 from webui.tasks.formats import Formats
-from webui.tasks.summarize.language import main_language
+from webui.text.language import main_language
 
 HEARTBEAT_S = 0.5
 UPDATE_S = 0.1  # at most ten updates a second while it is written

@@ -10,10 +10,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from webui.documents.splitter import sentence_ranges
 from webui.tasks.ask.result import NumberedPassage
-from webui.tasks.grounding import Aligner, Flag, FlagKind
-from webui.tasks.text_features import features
+from webui.text.features import features
+from webui.text.grounding import Aligner, Flag, FlagKind
+from webui.text.splitter import sentence_ranges
 
 MARK = re.compile(r"\s*\[\s*(\d{1,2}(?:\s*[,、]\s*\d{1,2})*)\s*\]")
 _HALF_MARK = re.compile(r"\s*(?:\[[\s\d,、]{0,40})?\Z")

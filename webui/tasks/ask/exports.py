@@ -6,8 +6,8 @@ from typing import Any
 
 from webui.strings import Language, text
 from webui.tasks.ask.result import Answer, Citation, NumberedPassage
-from webui.tasks.grounding import FlagKind
 from webui.tasks.markdown import closed, escaped
+from webui.text.grounding import FlagKind
 
 MAX_QUOTE_CHARS = 200
 _NOT_THERE = (FlagKind.NUMBER, FlagKind.NAME)

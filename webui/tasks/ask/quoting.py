@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from webui.documents.splitter import sentence_ranges
 from webui.tasks.ask.result import NumberedPassage
-from webui.tasks.text_features import features
+from webui.text.features import features
+from webui.text.splitter import sentence_ranges
 
 MIN_SHARE = 0.18  # of the question's words, rare ones counting more
 MAX_CHARS = 400

@@ -7,7 +7,7 @@ better than the index's own scores, which depend on how much is in it.
 
 import re
 
-from webui.tasks.text_features import features
+from webui.text.features import features
 
 # Words that ask, or speak of the documents as a whole: no passage has to have them.
 _ASKING = re.compile(

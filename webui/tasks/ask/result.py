@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from webui.documents.pages import Span
-from webui.tasks.grounding import Flag, FlagKind
+from webui.text.grounding import Flag, FlagKind
+from webui.text.pages import Span
 
 
 class Abstention(StrEnum):

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from webui.documents.library import Library
-from webui.documents.pages import Kind, Span
 from webui.documents.search.retriever import Found, Passage
-from webui.documents.splitter import Source
 from webui.errors import AppError
 from webui.storage import Document, DocumentChoice, Documents, DocumentStatus, NotFoundError
 from webui.strings import Language, text
 from webui.tasks.ask.relevance import QuestionWords
 from webui.tasks.ask.result import NumberedPassage
+from webui.text.pages import Kind, Span
+from webui.text.splitter import Source
 
 MAX_FOUND = 20
 MIN_RELEVANCE = 0.25  # by words; see docs/decisions/0060

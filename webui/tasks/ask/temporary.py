@@ -13,14 +13,14 @@ from pathlib import Path
 from types import TracebackType
 
 from webui.documents.library import Library, packed
-from webui.documents.pages import Kind, Page
-from webui.documents.splitter import Source, chunks, split
 from webui.engine.pool import LOCAL_OWNER, EnginePool
 from webui.storage import ChunkRow, Document, Documents, Storage
 from webui.tasks.ask.asker import HEARTBEAT_S, Asker
 from webui.tasks.ask.inquiry import AnswerUpdate, Asking, AskState
 from webui.tasks.ask.searching import AskError
 from webui.tasks.formats import Formats
+from webui.text.pages import Kind, Page
+from webui.text.splitter import Source, chunks, split
 
 
 async def answer_from_texts(

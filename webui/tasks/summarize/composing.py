@@ -19,7 +19,7 @@ from webui.tasks.summarize.settings import Mode, limits_of
 from webui.tasks.summarize.source import Source
 from webui.tasks.summarize.verbatim import candidates_in, ranked
 from webui.tasks.summarize.writer import Writing, WritingStats, Written, write
-from webui.tasks.text_features import features
+from webui.text.features import features
 
 HEARTBEAT_S = 0.5
 SAME = 0.8  # shared features of two points that say the same

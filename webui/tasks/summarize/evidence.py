@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from webui.errors import AppError
 from webui.strings import Language
-from webui.tasks.grounding import Aligner, Grounding
 from webui.tasks.meaning import FindEmbedder, found_by_meaning
 from webui.tasks.summarize.source import Source
+from webui.text.grounding import Aligner, Grounding
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from typing import Any
 from urllib.parse import quote
 
 from webui.strings import Language, text
-from webui.tasks.grounding import Flag
 from webui.tasks.summarize.docx import Paragraph, docx_bytes
 from webui.tasks.summarize.result import Bullet, Quote, Summary
+from webui.text.grounding import Flag
 
 _MARKDOWN_SPECIAL = str.maketrans({char: f"\\{char}" for char in "\\`*_[]<>#|~"})
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from webui.models import ModelSpec
 from webui.strings import Language
-from webui.tasks.grounding import By, Flag, FlagKind, Grounding
 from webui.tasks.summarize.composing import Composition
 from webui.tasks.summarize.evidence import Evidence
-from webui.tasks.summarize.language import is_in, main_language
 from webui.tasks.summarize.planning import Plan
 from webui.tasks.summarize.settings import Mode, SummarySettings
 from webui.tasks.summarize.source import Source
+from webui.text.grounding import By, Flag, FlagKind, Grounding
+from webui.text.language import is_in, main_language
 
 MIN_SECTIONS_FOR_TITLES = 2
 MAX_STRIP = 120  # cells of the coverage strip

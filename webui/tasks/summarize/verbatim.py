@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from webui.tasks.summarize.source import Source
-from webui.tasks.text_features import features
+from webui.text.features import features
 
 MAX_CANDIDATES = 40  # per call
 MIN_CHARS, MAX_CHARS = 10, 300

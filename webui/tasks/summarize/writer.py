@@ -16,8 +16,8 @@ from webui.engine.request import FinishReason, SamplingParams, Usage
 from webui.errors import AppError
 from webui.strings import Language
 from webui.tasks.summarize.grammar import bullets_grammar, choice_grammar
-from webui.tasks.summarize.language import is_in
 from webui.tasks.summarize.settings import BulletLimits
+from webui.text.language import is_in
 
 TOKENS_PER_CHAR = 1.2  # of Japanese, at most usual; more is written in another round
 MAX_ROUNDS_PER_BULLET = 6

@@ -15,9 +15,9 @@ from enum import StrEnum
 from typing import Literal
 
 from webui.strings import Language
-from webui.tasks.facts import Name, Number, names_in, numbers_in, squeezed, topics_in
-from webui.tasks.summarize.language import main_language
-from webui.tasks.text_features import features
+from webui.text.facts import Name, Number, names_in, numbers_in, squeezed, topics_in
+from webui.text.features import features
+from webui.text.language import main_language
 
 MAX_SOURCES = 3
 MIN_GAIN = 0.15  # of the statement's weight that a further sentence must add
