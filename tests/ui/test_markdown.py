@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.budget import examples
-from webui.ui.markdown import StreamingMarkdown, to_blocks
+from webui.ui.chat.markdown import StreamingMarkdown, to_blocks
 
 ALLOWED = {
     "a", "blockquote", "br", "button", "code", "del", "div", "em", "figcaption", "figure", "h1",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from webui.tasks.chat.chat import ReplyState, ReplyUpdate
-from webui.ui.replies import AlreadyAnsweringError, Replies
+from webui.ui.chat.replies import AlreadyAnsweringError, Replies
 
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:

@@ -10,10 +10,9 @@ from webui.strings import Language
 from webui.tasks.chat.chat import ReplyState, ReplyUpdate
 from webui.tasks.chat.context import ContextUsage
 from webui.ui.boot import with_boot
-from webui.ui.conversation import BadRequestError, manner_of
-from webui.ui.conversation_list import date_label
-from webui.ui.language import language_of, page_strings
-from webui.ui.message_view import (
+from webui.ui.chat.conversation import BadRequestError, manner_of
+from webui.ui.chat.conversation_list import date_label
+from webui.ui.chat.message_view import (
     LiveReply,
     last_turns,
     message_views,
@@ -21,7 +20,8 @@ from webui.ui.message_view import (
     status_line,
     usage_view,
 )
-from webui.ui.sampling_values import from_panel, panel_values, rebased
+from webui.ui.chat.sampling_values import from_panel, panel_values, rebased
+from webui.ui.language import language_of, page_strings
 
 JA, EN = Language.JA, Language.EN
 TODAY = date(2026, 11, 21)

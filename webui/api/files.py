@@ -18,8 +18,8 @@ from webui.errors import AppError
 from webui.storage import InvalidExportError, NotFoundError
 from webui.strings import Language
 from webui.tasks.chat.export import to_markdown
-from webui.ui.activity_view import activity_view
 from webui.ui.boot import ASSETS_PATH, assets
+from webui.ui.chat.activity_view import activity_view
 from webui.ui.language import language_of
 
 MAX_FILE_NAME_CHARS = 60

@@ -17,11 +17,11 @@ from webui.documents.search.retriever import Found
 from webui.errors import AppError
 from webui.strings import Language
 from webui.text.pages import Span
-from webui.ui.chat_events import telling
-from webui.ui.chat_tab import AT_ONCE, ChatTab, drawn_by
+from webui.ui.chat.chat_events import telling
+from webui.ui.chat.chat_tab import AT_ONCE, ChatTab, drawn_by
+from webui.ui.chat.conversation import BadRequestError, number_of, text_of
+from webui.ui.chat.document_choice import choices_view
 from webui.ui.collection_tests import CollectionTests
-from webui.ui.conversation import BadRequestError, number_of, text_of
-from webui.ui.document_choice import choices_view
 from webui.ui.documents_view import (
     MAX_QUESTION_CHARS,
     NUM_FOUND,

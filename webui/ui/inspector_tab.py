@@ -12,13 +12,13 @@ from webui.application import LOCAL_USER, Application
 from webui.errors import AppError
 from webui.strings import Language
 from webui.ui import inspector_view as view
-from webui.ui.chat_events import telling
-from webui.ui.chat_tab import AT_ONCE, ChatTab, drawn_by
-from webui.ui.conversation import NewConversation, manner_of, text_of
+from webui.ui.chat.chat_events import telling
+from webui.ui.chat.chat_tab import AT_ONCE, ChatTab, drawn_by
+from webui.ui.chat.conversation import NewConversation, manner_of, text_of
+from webui.ui.chat.sampling_values import rebased
+from webui.ui.chat.settings_panel import SettingsPanel
+from webui.ui.chat.subject import recommended, subject_of
 from webui.ui.language import language_of
-from webui.ui.sampling_values import rebased
-from webui.ui.settings_panel import SettingsPanel
-from webui.ui.subject import recommended, subject_of
 
 CHANGES = ("choose", "save", "remove")  # of the format
 

@@ -27,7 +27,7 @@ from webui.tasks.chat.context import fit_history
 from webui.tasks.chat.inspection import Inspection, Kind, inspect
 from webui.tasks.formats import facts_of, known_variables
 from webui.tasks.sampling import sampling_of
-from webui.ui.subject import Subject
+from webui.ui.chat.subject import Subject
 
 PAGE = "inspector.page_"
 MAX_DIFFERENCE_CHARS = 40_000  # of both texts together; the comparison's time grows with them

@@ -11,9 +11,9 @@ import gradio as gr
 
 from webui.application import Application
 from webui.engine.options import options_of
-from webui.ui.chat_events import telling
-from webui.ui.chat_tab import AT_ONCE, ChatTab, drawn_by
-from webui.ui.conversation import text_of
+from webui.ui.chat.chat_events import telling
+from webui.ui.chat.chat_tab import AT_ONCE, ChatTab, drawn_by
+from webui.ui.chat.conversation import text_of
 from webui.ui.language import language_of
 from webui.ui.models_desk import ModelsDesk
 from webui.ui.models_view import models_view, preview

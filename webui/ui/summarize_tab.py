@@ -12,9 +12,9 @@ import gradio as gr
 from webui.application import LOCAL_USER, Application
 from webui.tasks.summarize.desk import SummaryDesk
 from webui.tasks.summarize.settings import SummarySettings
-from webui.ui.chat_events import telling
-from webui.ui.chat_tab import AT_ONCE, ChatTab, drawn_by
-from webui.ui.conversation import text_of
+from webui.ui.chat.chat_events import telling
+from webui.ui.chat.chat_tab import AT_ONCE, ChatTab, drawn_by
+from webui.ui.chat.conversation import text_of
 from webui.ui.language import language_of
 from webui.ui.summarize_view import desk_view, result_view, view_strings
 

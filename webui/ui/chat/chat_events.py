@@ -18,14 +18,14 @@ import gradio as gr
 from webui.application import LOCAL_USER, Application
 from webui.errors import AppError
 from webui.strings import Language, text
-from webui.ui import conversation, header_view, sampling_values
-from webui.ui.conversation import NewConversation, RunRequest, number_of, text_of
-from webui.ui.conversation_list import PAGE_SIZE, list_view
-from webui.ui.document_choice import choice_of
+from webui.ui.chat import conversation, header_view, sampling_values
+from webui.ui.chat.conversation import NewConversation, RunRequest, number_of, text_of
+from webui.ui.chat.conversation_list import PAGE_SIZE, list_view
+from webui.ui.chat.document_choice import choice_of
+from webui.ui.chat.message_view import NUM_TURNS_SHOWN, ended
+from webui.ui.chat.replies import Replies
+from webui.ui.chat.subject import recommended
 from webui.ui.language import language_of
-from webui.ui.message_view import NUM_TURNS_SHOWN, ended
-from webui.ui.replies import Replies
-from webui.ui.subject import recommended
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from webui.errors import AppError
 from webui.models import ModelSpec
 from webui.prompts import Choice
 from webui.storage import Conversation
-from webui.ui.conversation import MODEL_SETTING, NewConversation
+from webui.ui.chat.conversation import MODEL_SETTING, NewConversation
 
 DEFAULT_N_CTX = 8192  # where the model is not loaded yet
 NOTHING_SET = NewConversation()

@@ -16,7 +16,7 @@ from webui.storage import DocumentChoice, Role
 from webui.strings import Language
 from webui.tasks.chat.context import ContextUsage
 from webui.tasks.chat.shorten import Keep, shorten
-from webui.ui.message_view import (
+from webui.ui.chat.message_view import (
     NUM_TURNS_SHOWN,
     LiveReply,
     LiveView,
@@ -27,7 +27,7 @@ from webui.ui.message_view import (
     message_views,
     usage_view,
 )
-from webui.ui.replies import Replies
+from webui.ui.chat.replies import Replies
 
 MAX_TURNS_SHOWN = 10_000
 MODEL_SETTING = "model_id"

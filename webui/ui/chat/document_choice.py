@@ -3,7 +3,7 @@
 from typing import Any
 
 from webui.storage import DocumentChoice, Documents
-from webui.ui.conversation import BadRequestError
+from webui.ui.chat.conversation import BadRequestError
 
 MAX_CHOSEN = 500
 MAX_ID_CHARS = 100

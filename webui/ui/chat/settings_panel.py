@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import gradio as gr
 from gradio.components import Component
 
-from webui.ui.sampling_values import KNOBS, MAX_PRESET_NAME_CHARS, panel_values
+from webui.ui.chat.sampling_values import KNOBS, MAX_PRESET_NAME_CHARS, panel_values
 
 
 @dataclass(frozen=True, slots=True)

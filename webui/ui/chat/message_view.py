@@ -8,8 +8,8 @@ from webui.storage import Message, Role, Status
 from webui.strings import Language, text
 from webui.tasks.chat.chat import ReplyState, ReplyUpdate
 from webui.tasks.chat.context import ContextUsage
-from webui.ui.evidence_view import EvidenceView, evidence_view
-from webui.ui.markdown import StreamingMarkdown, to_blocks
+from webui.ui.chat.evidence_view import EvidenceView, evidence_view
+from webui.ui.chat.markdown import StreamingMarkdown, to_blocks
 
 NUM_TURNS_SHOWN = 10  # a turn: a question and its answer
 

@@ -17,7 +17,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
-from webui.ui.markdown_rules import DISPLAY_MATH, formulas, japanese_emphasis
+from webui.ui.chat.markdown_rules import DISPLAY_MATH, formulas, japanese_emphasis
 
 SAFE_LINK = re.compile(r"(https?://|mailto:)", re.IGNORECASE)
 MAX_HIGHLIGHTED_CHARS = 20_000

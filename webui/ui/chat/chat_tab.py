@@ -12,8 +12,8 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from webui.ui.chat_events import ChatEvents, telling
-from webui.ui.settings_panel import SettingsPanel
+from webui.ui.chat.chat_events import ChatEvents, telling
+from webui.ui.chat.settings_panel import SettingsPanel
 
 BRIDGE_EVENTS = (
     "run",

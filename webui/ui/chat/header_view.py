@@ -9,7 +9,7 @@ from webui.application import Application
 from webui.errors import AppError
 from webui.models import ModelSpec
 from webui.strings import Language, text
-from webui.ui.conversation import MODEL_SETTING
+from webui.ui.chat.conversation import MODEL_SETTING
 
 
 class ModelView(TypedDict):

@@ -1,0 +1,1 @@
+"""The chat view. Knows nothing about SQL or llama.cpp."""
