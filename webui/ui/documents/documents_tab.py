@@ -21,8 +21,8 @@ from webui.ui.chat.chat_events import telling
 from webui.ui.chat.chat_tab import AT_ONCE, ChatTab, drawn_by
 from webui.ui.chat.conversation import BadRequestError, number_of, text_of
 from webui.ui.chat.document_choice import choices_view
-from webui.ui.collection_tests import CollectionTests
-from webui.ui.documents_view import (
+from webui.ui.documents.collection_tests import CollectionTests
+from webui.ui.documents.documents_view import (
     MAX_QUESTION_CHARS,
     NUM_FOUND,
     NUM_SHOWN,
@@ -31,8 +31,8 @@ from webui.ui.documents_view import (
     found_view,
     view_strings,
 )
+from webui.ui.documents.source_view import MAX_QUOTE_CHARS, NO_SPAN, source_view
 from webui.ui.language import language_of
-from webui.ui.source_view import MAX_QUOTE_CHARS, NO_SPAN, source_view
 
 
 def build_documents() -> tuple[gr.HTML, gr.HTML, gr.HTML, gr.HTML]:

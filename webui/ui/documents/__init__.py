@@ -1,0 +1,1 @@
+"""The documents view. Knows nothing about SQL or readers."""
