@@ -15,7 +15,7 @@ from webui.ui.chat.chat_events import ChatEvents
 from webui.ui.chat.chat_tab import build_chat, build_navigation, build_sidebar, wire_chat
 from webui.ui.chat.settings_panel import build_panel
 from webui.ui.documents.documents_tab import build_documents, wire_documents
-from webui.ui.inspector_tab import build_inspector, wire_inspector
+from webui.ui.inspector.inspector_tab import build_inspector, wire_inspector
 from webui.ui.language import page_strings
 from webui.ui.models_tab import build_models, wire_models
 from webui.ui.summarize_tab import build_summarize, wire_summarize

@@ -11,13 +11,13 @@ import gradio as gr
 from webui.application import LOCAL_USER, Application
 from webui.errors import AppError
 from webui.strings import Language
-from webui.ui import inspector_view as view
 from webui.ui.chat.chat_events import telling
 from webui.ui.chat.chat_tab import AT_ONCE, ChatTab, drawn_by
 from webui.ui.chat.conversation import NewConversation, manner_of, text_of
 from webui.ui.chat.sampling_values import rebased
 from webui.ui.chat.settings_panel import SettingsPanel
 from webui.ui.chat.subject import recommended, subject_of
+from webui.ui.inspector import inspector_view as view
 from webui.ui.language import language_of
 
 CHANGES = ("choose", "save", "remove")  # of the format

@@ -1,0 +1,1 @@
+"""The prompt inspector's view. Knows nothing about llama.cpp."""
