@@ -21,7 +21,7 @@ from webui.prompts.families import builtin_families
 from webui.strings import Language, table
 from webui.tasks.bench_plot import plot
 from webui.tasks.bench_report import ReportRow, to_csv, to_markdown
-from webui.ui.models_desk import Job, ModelsDesk, header_of
+from webui.ui.models.models_desk import Job, ModelsDesk, header_of
 
 SECTION = "models_page."
 GIB = 1 << 30

@@ -15,8 +15,8 @@ from webui.ui.chat.chat_events import telling
 from webui.ui.chat.chat_tab import AT_ONCE, ChatTab, drawn_by
 from webui.ui.chat.conversation import text_of
 from webui.ui.language import language_of
-from webui.ui.models_desk import ModelsDesk
-from webui.ui.models_view import models_view, preview
+from webui.ui.models.models_desk import ModelsDesk
+from webui.ui.models.models_view import models_view, preview
 
 
 def build_models() -> tuple[gr.HTML, gr.HTML]:

@@ -1,0 +1,1 @@
+"""The models view. Knows nothing about llama.cpp or the hub."""
