@@ -18,7 +18,7 @@ from webui.ui.documents.documents_tab import build_documents, wire_documents
 from webui.ui.inspector.inspector_tab import build_inspector, wire_inspector
 from webui.ui.language import page_strings
 from webui.ui.models.models_tab import build_models, wire_models
-from webui.ui.summarize_tab import build_summarize, wire_summarize
+from webui.ui.summary.summarize_tab import build_summarize, wire_summarize
 from webui.ui.theme import theme
 
 MAX_EVENTS = 64  # running events of all tabs; the engine has its own queue

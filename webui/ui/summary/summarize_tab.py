@@ -16,7 +16,7 @@ from webui.ui.chat.chat_events import telling
 from webui.ui.chat.chat_tab import AT_ONCE, ChatTab, drawn_by
 from webui.ui.chat.conversation import text_of
 from webui.ui.language import language_of
-from webui.ui.summarize_view import desk_view, result_view, view_strings
+from webui.ui.summary.summarize_view import desk_view, result_view, view_strings
 
 
 def build_summarize() -> tuple[gr.HTML, gr.HTML]:

@@ -1,0 +1,1 @@
+"""The summary view. Knows nothing about models."""
