@@ -12,7 +12,10 @@ import pytest
 
 from tests.convert.folders import llama_folder
 from tests.makegguf import random_llama
-from webui.engine.workshop import (
+from webui.errors import AppError
+from webui.models.gguf import read_header
+from webui.workshop.bench import SAMPLE
+from webui.workshop.workshop import (
     BITS,
     Perplexity,
     WorkshopError,
@@ -20,9 +23,6 @@ from webui.engine.workshop import (
     perplexity,
     quantize,
 )
-from webui.errors import AppError
-from webui.models.gguf import read_header
-from webui.tasks.bench import SAMPLE
 
 N_VOCAB = 5000
 ROOT = Path(__file__).parent.parent
@@ -124,7 +124,7 @@ def test_a_disk_that_fills_up_is_told_and_nothing_is_left(model: Path, tmp_path:
         "import asyncio, resource\n"
         "from pathlib import Path\n"
         "from webui.convert import convert\n"
-        "from webui.engine.workshop import WorkshopError, quantize\n"
+        "from webui.workshop.workshop import WorkshopError, quantize\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
         "async def run(steps):\n"
         "    async for _ in steps: pass\n"

@@ -17,10 +17,10 @@ from pathlib import Path
 from tests.makegguf import random_llama
 from webui.storage import Storage
 from webui.strings import Language
-from webui.tasks.bench import BenchResults
-from webui.tasks.bench_plot import plot
-from webui.tasks.bench_report import ReportRow, report, to_csv, to_markdown
-from webui.tasks.perplexity import BUILTIN_TEXT, PerplexityResults
+from webui.workshop.bench import BenchResults
+from webui.workshop.perplexity import BUILTIN_TEXT, PerplexityResults
+from webui.workshop.plot import plot
+from webui.workshop.report import ReportRow, report, to_csv, to_markdown
 
 ROOT = Path(__file__).parents[2]
 OUT = ROOT / "docs" / "bench" / "quantizations-1.5b"

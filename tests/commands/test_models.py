@@ -18,7 +18,7 @@ from webui.errors import AppError
 from webui.models.gguf import read_header
 from webui.storage import Storage
 from webui.strings import Language
-from webui.tasks.bench import BenchResults
+from webui.workshop.bench import BenchResults
 
 Call = Callable[..., Any]
 

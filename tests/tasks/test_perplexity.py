@@ -10,10 +10,10 @@ import pytest
 
 from webui.storage import Storage
 from webui.strings import Language
-from webui.tasks.bench import BenchRow, rate
-from webui.tasks.bench_plot import plot
-from webui.tasks.bench_report import report, to_csv, to_markdown
-from webui.tasks.perplexity import PerplexityResults, PerplexityRow
+from webui.workshop.bench import BenchRow, rate
+from webui.workshop.perplexity import PerplexityResults, PerplexityRow
+from webui.workshop.plot import plot
+from webui.workshop.report import report, to_csv, to_markdown
 
 SVG = "{http://www.w3.org/2000/svg}"
 

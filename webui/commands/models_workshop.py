@@ -17,15 +17,15 @@ from webui.config import Settings
 from webui.convert import convert
 from webui.engine.client import Engine
 from webui.engine.options import ModelOptions, OptionsMemory, load_message
-from webui.engine.workshop import BITS, Step, quantize
 from webui.errors import AppError
 from webui.models import Catalog, ModelSpec, UnknownModelError
 from webui.storage import Storage
 from webui.strings import Language, text
-from webui.tasks.bench import STREAMS, BenchResults, BenchRow, measure
-from webui.tasks.bench_plot import plot
-from webui.tasks.bench_report import ReportRow, report, to_csv, to_markdown
-from webui.tasks.perplexity import BUILTIN_TEXT, PerplexityResults, measure_perplexity
+from webui.workshop.bench import STREAMS, BenchResults, BenchRow, measure
+from webui.workshop.perplexity import BUILTIN_TEXT, PerplexityResults, measure_perplexity
+from webui.workshop.plot import plot
+from webui.workshop.report import ReportRow, report, to_csv, to_markdown
+from webui.workshop.workshop import BITS, Step, quantize
 
 Result = tuple[Any, list[str]]  # for --json, and for people
 Command = Callable[[argparse.Namespace, Settings, Catalog], Result]

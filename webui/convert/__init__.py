@@ -14,9 +14,9 @@ from pathlib import Path
 
 from webui.convert.architectures import ARCHITECTURES
 from webui.convert.errors import ConvertError
-from webui.engine.workshop import PART, Step
 from webui.processes.children import SPARE_BYTES, child
 from webui.soundness import check_file
+from webui.workshop.workshop import PART, Step
 
 __all__ = ["ARCHITECTURES", "KINDS", "ConvertError", "Source", "convert", "source_of"]
 

@@ -17,14 +17,14 @@ from webui.application import Application
 from webui.convert import convert
 from webui.engine.memory import available_bytes, resident_bytes
 from webui.engine.options import ModelOptions, OptionsMemory, options_of
-from webui.engine.workshop import Step, quantize
 from webui.errors import AppError
 from webui.models import ModelEntry, ModelSpec
 from webui.models.downloads import DownloadRequest, Downloads, FolderRequest, RepositoryInfo
 from webui.models.gguf import GgufHeader, read_header
-from webui.tasks.bench import STREAMS, BenchResults, measure
-from webui.tasks.bench_report import ReportRow, report
-from webui.tasks.perplexity import BUILTIN_TEXT, PerplexityResults, measure_perplexity
+from webui.workshop.bench import STREAMS, BenchResults, measure
+from webui.workshop.perplexity import BUILTIN_TEXT, PerplexityResults, measure_perplexity
+from webui.workshop.report import ReportRow, report
+from webui.workshop.workshop import Step, quantize
 
 logger = logging.getLogger(__name__)
 

@@ -13,15 +13,15 @@ from webui.convert import KINDS
 from webui.engine.memory import Fit, MemoryNeed, judge, judge_file, predict, suggest
 from webui.engine.options import ModelOptions, load_message
 from webui.engine.pool import LoadState
-from webui.engine.workshop import BITS, SOURCE_TYPES
 from webui.errors import AppError
 from webui.models import FileEntry, ModelEntry, ModelKind, ModelSpec
 from webui.models.downloads import Download
 from webui.prompts.families import builtin_families
 from webui.strings import Language, table
-from webui.tasks.bench_plot import plot
-from webui.tasks.bench_report import ReportRow, to_csv, to_markdown
 from webui.ui.models.models_desk import Job, ModelsDesk, header_of
+from webui.workshop.plot import plot
+from webui.workshop.report import ReportRow, to_csv, to_markdown
+from webui.workshop.workshop import BITS, SOURCE_TYPES
 
 SECTION = "models_page."
 GIB = 1 << 30

@@ -75,7 +75,7 @@ async def quantize(source: Path, target: Path, kind: str) -> AsyncGenerator[Step
     part.unlink(missing_ok=True)  # an earlier run's; or a link, through which nothing is written
     try:
         arguments = (str(source), str(part), kind)
-        async with child("webui.engine.quantizer", *arguments) as messages:
+        async with child("webui.workshop.quantizer", *arguments) as messages:
             async for message in messages:
                 if message["event"] == "progress":
                     yield Step(message["done"], message["total"])
@@ -88,7 +88,7 @@ async def quantize(source: Path, target: Path, kind: str) -> AsyncGenerator[Step
 async def perplexity(path: Path, text_file: Path) -> AsyncGenerator[Step | Perplexity, None]:
     """How well the model foretells the text; Perplexity comes last. Raises WorkshopError."""
     arguments = (str(path), str(text_file), str(physical_cores()))
-    async with child("webui.engine.perplexity", *arguments) as messages:
+    async with child("webui.workshop.perplexity_worker", *arguments) as messages:
         async for message in messages:
             if message["event"] == "progress":
                 yield Step(message["done"], message["total"])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
 from webui.strings import Language, text
-from webui.tasks.bench_report import ReportRow
+from webui.workshop.report import ReportRow
 
 WIDTH, PANEL, LEFT, RIGHT, TOP, BOTTOM = 760, 290, 66, 92, 34, 34
 LEGEND = 26

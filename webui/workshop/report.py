@@ -8,8 +8,8 @@ import io
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 
-from webui.tasks.bench import BenchRow
-from webui.tasks.perplexity import PerplexityRow, Ratio
+from webui.workshop.bench import BenchRow
+from webui.workshop.perplexity import PerplexityRow, Ratio
 
 
 @dataclass(frozen=True, slots=True)

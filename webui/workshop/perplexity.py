@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from webui.config import PROJECT_DIR
 from webui.engine.options import KeyValueStore
-from webui.engine.workshop import Perplexity, Step, perplexity
 from webui.models import ModelSpec
+from webui.workshop.workshop import Perplexity, Step, perplexity
 
 OWNER, KEY, LOSSES = "local", "perplexity_results", "perplexity_losses:"
 BUILTIN_TEXT = PROJECT_DIR / "models" / "builtin" / "reading.ja.txt"

@@ -1,6 +1,6 @@
 """The child process that writes a model in another quantisation, with llama.cpp's own quantiser.
 
-    python -m webui.engine.quantizer SOURCE TARGET TYPE
+    python -m webui.workshop.quantizer SOURCE TARGET TYPE
 
 Knows nothing about where the result belongs.
 """

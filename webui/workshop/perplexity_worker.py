@@ -1,6 +1,6 @@
 """The child process that measures how well a model foretells a text.
 
-    python -m webui.engine.perplexity MODEL TEXT_FILE N_THREADS
+    python -m webui.workshop.perplexity_worker MODEL TEXT_FILE N_THREADS
 
 As llama.cpp's own tool does: windows of N_CTX tokens, each begun with the BOS where the vocabulary
 wants one, of which the second half counts.

@@ -1,0 +1,1 @@
+"""Convert, quantise, measure: a wing that one view and one command enter."""
