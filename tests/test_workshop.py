@@ -123,7 +123,7 @@ def test_a_disk_that_fills_up_is_told_and_nothing_is_left(model: Path, tmp_path:
     code = (
         "import asyncio, resource\n"
         "from pathlib import Path\n"
-        "from webui.convert import convert\n"
+        "from webui.workshop.convert import convert\n"
         "from webui.workshop.workshop import WorkshopError, quantize\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
         "async def run(steps):\n"

@@ -10,10 +10,10 @@ import pytest
 
 from tests.convert.folders import sentencepiece
 from tests.convert.logits import logits_of
-from webui.convert import convert
-from webui.convert.vocabulary import Kind, read_vocabulary
 from webui.errors import AppError
 from webui.models.gguf import read_header
+from webui.workshop.convert import convert
+from webui.workshop.convert.vocabulary import Kind, read_vocabulary
 
 pytestmark = pytest.mark.thorough
 ROOT = Path(__file__).parents[2]

@@ -13,11 +13,11 @@ import pytest
 
 from tests.convert.folders import CONFIG, llama_folder, write_json, write_safetensors
 from tests.convert.logits import logits_of
-from webui.convert import ConvertError, convert, converter
-from webui.convert.safetensors import read_tensors
-from webui.convert.sentencepiece import read_sentencepiece
 from webui.errors import AppError
 from webui.strings import Language
+from webui.workshop.convert import ConvertError, convert, converter
+from webui.workshop.convert.safetensors import read_tensors
+from webui.workshop.convert.sentencepiece import read_sentencepiece
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from webui.config import Settings
-from webui.convert import convert
 from webui.engine.client import Engine
 from webui.engine.options import ModelOptions, OptionsMemory, load_message
 from webui.errors import AppError
@@ -22,6 +21,7 @@ from webui.models import Catalog, ModelSpec, UnknownModelError
 from webui.storage import Storage
 from webui.strings import Language, text
 from webui.workshop.bench import STREAMS, BenchResults, BenchRow, measure
+from webui.workshop.convert import convert
 from webui.workshop.perplexity import BUILTIN_TEXT, PerplexityResults, measure_perplexity
 from webui.workshop.plot import plot
 from webui.workshop.report import ReportRow, report, to_csv, to_markdown

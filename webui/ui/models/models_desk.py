@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from webui.application import Application
-from webui.convert import convert
 from webui.engine.memory import available_bytes, resident_bytes
 from webui.engine.options import ModelOptions, OptionsMemory, options_of
 from webui.errors import AppError
@@ -22,6 +21,7 @@ from webui.models import ModelEntry, ModelSpec
 from webui.models.downloads import DownloadRequest, Downloads, FolderRequest, RepositoryInfo
 from webui.models.gguf import GgufHeader, read_header
 from webui.workshop.bench import STREAMS, BenchResults, measure
+from webui.workshop.convert import convert
 from webui.workshop.perplexity import BUILTIN_TEXT, PerplexityResults, measure_perplexity
 from webui.workshop.report import ReportRow, report
 from webui.workshop.workshop import Step, quantize

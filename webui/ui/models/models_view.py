@@ -9,7 +9,6 @@ from typing import Any
 
 import psutil
 
-from webui.convert import KINDS
 from webui.engine.memory import Fit, MemoryNeed, judge, judge_file, predict, suggest
 from webui.engine.options import ModelOptions, load_message
 from webui.engine.pool import LoadState
@@ -19,6 +18,7 @@ from webui.models.downloads import Download
 from webui.prompts.families import builtin_families
 from webui.strings import Language, table
 from webui.ui.models.models_desk import Job, ModelsDesk, header_of
+from webui.workshop.convert import KINDS
 from webui.workshop.plot import plot
 from webui.workshop.report import ReportRow, to_csv, to_markdown
 from webui.workshop.workshop import BITS, SOURCE_TYPES

@@ -1,6 +1,6 @@
 """The child process that writes a Hugging Face folder as one GGUF; the `gguf` package's only door.
 
-    python -m webui.convert.converter FOLDER TARGET TYPE
+    python -m webui.workshop.convert.converter FOLDER TARGET TYPE
 
 One stretch of rows is in memory at a time, and one tensor as it will be written. Knows nothing
 about where the result belongs.
@@ -14,15 +14,15 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
-from webui.convert.architectures import Planned, architecture_of, plan
-from webui.convert.check import check_tokens
-from webui.convert.errors import ConvertError
-from webui.convert.hyperparameters import Config
-from webui.convert.metadata import Metadata, metadata_of, rope_factors
-from webui.convert.safetensors import read_tensors
-from webui.convert.specials import Specials, read_specials
-from webui.convert.vocabulary import Vocabulary, read_vocabulary
 from webui.processes.children import Say, work_for_parent
+from webui.workshop.convert.architectures import Planned, architecture_of, plan
+from webui.workshop.convert.check import check_tokens
+from webui.workshop.convert.errors import ConvertError
+from webui.workshop.convert.hyperparameters import Config
+from webui.workshop.convert.metadata import Metadata, metadata_of, rope_factors
+from webui.workshop.convert.safetensors import read_tensors
+from webui.workshop.convert.specials import Specials, read_specials
+from webui.workshop.convert.vocabulary import Vocabulary, read_vocabulary
 
 FILE_TYPES = {
     "F16": gguf.LlamaFileType.MOSTLY_F16,

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from webui.convert.errors import ConvertError
-from webui.convert.hyperparameters import Config
-from webui.convert.safetensors import Tensor
+from webui.workshop.convert.errors import ConvertError
+from webui.workshop.convert.hyperparameters import Config
+from webui.workshop.convert.safetensors import Tensor
 
 Order = npt.NDArray[np.int64]
 LAYER = re.compile(r"layers\.(\d{1,4})\.(.+)")

@@ -13,9 +13,9 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from webui.convert.errors import ConvertError
-from webui.convert.hyperparameters import read_json
-from webui.convert.sentencepiece import BPE, read_sentencepiece
+from webui.workshop.convert.errors import ConvertError
+from webui.workshop.convert.hyperparameters import read_json
+from webui.workshop.convert.sentencepiece import BPE, read_sentencepiece
 
 SPACE = "▁"
 BYTE_PIECE = re.compile(r"<0x[0-9A-F]{2}>")

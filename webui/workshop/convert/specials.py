@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from webui.convert.errors import ConvertError
-from webui.convert.hyperparameters import read_json
+from webui.workshop.convert.errors import ConvertError
+from webui.workshop.convert.hyperparameters import read_json
 
 MAX_TEMPLATE_BYTES = 1 << 20
 NAMES = ("bos", "eos", "unk", "pad")

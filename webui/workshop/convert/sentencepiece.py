@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from struct import unpack
 
-from webui.convert.errors import ConvertError
+from webui.workshop.convert.errors import ConvertError
 
 MAX_BYTES = 1 << 26
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5

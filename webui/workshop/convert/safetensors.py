@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from webui.convert.errors import ConvertError
+from webui.workshop.convert.errors import ConvertError
 
 MAX_HEADER_BYTES = 1 << 27
 MAX_DIMS = 4

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from webui.convert.errors import ConvertError
+from webui.workshop.convert.errors import ConvertError
 
 MAX_JSON_BYTES = 1 << 27
 MISSING = object()

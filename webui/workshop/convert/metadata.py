@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from webui.convert.architectures import Architecture, architecture_of, shape_of
-from webui.convert.errors import ConvertError
-from webui.convert.hyperparameters import Config, Rope, as_number
+from webui.workshop.convert.architectures import Architecture, architecture_of, shape_of
+from webui.workshop.convert.errors import ConvertError
+from webui.workshop.convert.hyperparameters import Config, Rope, as_number
 
 Metadata = dict[str, bool | int | float | str]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tokenizers import Tokenizer as Reference
 
-from webui.convert.errors import ConvertError
-from webui.convert.vocabulary import TOKENIZER
 from webui.engine.tokenizer import Tokenizer
+from webui.workshop.convert.errors import ConvertError
+from webui.workshop.convert.vocabulary import TOKENIZER
 
 SAMPLES = (
     "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。",
