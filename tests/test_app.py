@@ -14,8 +14,7 @@ import psutil
 import pytest
 
 from tests.command_line import status
-
-ROOT = Path(__file__).parent.parent
+from tests.places import ROOT
 
 
 def app(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:

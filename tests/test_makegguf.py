@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests import makegguf
-from tests.engine.cores import make_core, run_all
+from tests.engine.worker.cores import make_core, run_all
 from webui.engine.request import Request, SamplingParams
 from webui.models.gguf import read_header
 

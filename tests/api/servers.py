@@ -9,7 +9,9 @@ from pathlib import Path
 
 import openai
 
-PROJECT_DIR = Path(__file__).parents[2]
+from tests.places import ROOT
+
+PROJECT_DIR = ROOT
 
 
 @dataclass(frozen=True, slots=True)

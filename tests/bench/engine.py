@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.engine.cores import load_message
+from tests.engine.worker.cores import load_message
 from tests.makegguf import quantize, random_llama
 from webui.engine.client import Delta, Engine, Progress
 from webui.engine.request import SamplingParams, Usage

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.makegguf import random_llama
+from tests.places import ROOT
 from webui.storage import Storage
 from webui.strings import Language
 from webui.workshop.bench import BenchResults
@@ -22,7 +23,6 @@ from webui.workshop.perplexity import BUILTIN_TEXT, PerplexityResults
 from webui.workshop.plot import plot
 from webui.workshop.report import ReportRow, report, to_csv, to_markdown
 
-ROOT = Path(__file__).parents[2]
 OUT = ROOT / "docs" / "bench" / "quantizations-1.5b"
 STEM = "random-1.5b"
 TYPES = ("Q8_0", "Q6_K", "Q5_0", "Q4_K_M", "Q4_1", "Q4_0")

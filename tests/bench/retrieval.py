@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy
 
+from tests.places import ROOT
 from webui.documents.embedders import weight_of
 from webui.documents.search.embedding import EmbedderChoice, Embedding, Weight
 from webui.documents.search.retriever import Retriever
@@ -32,7 +33,7 @@ from webui.text.splitter import Source, chunks, sentence_ranges, split
 
 OWNER = "bench"
 CONTEXT_CHARS = 2000
-BUILTIN = Path(__file__).parents[2] / "models" / "builtin-embedder"
+BUILTIN = ROOT / "models" / "builtin-embedder"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app import main
-from tests.documents.test_loader_pdf import encrypted
+from tests.documents.reader.test_pdf import encrypted
 from tests.tasks.ask_world import LEAVE, MEMO, rules_pdf
 from webui.storage import Documents, StorageError
 from webui.tasks.ask.temporary import TemporaryLibrary

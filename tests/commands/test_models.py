@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.convert.folders import llama_folder
-from tests.hub import serving
 from tests.makegguf import random_llama
+from tests.models.downloads.hub import serving
+from tests.workshop.convert.folders import llama_folder
 from webui.commands import models
 from webui.config import Settings, add_arguments
 from webui.errors import AppError

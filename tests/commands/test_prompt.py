@@ -11,7 +11,8 @@ import pytest
 
 from app import main
 from tests.golden.conversations import ANSWER1, GOLDEN_DIR, SHAPES, SYSTEM, USER1, USER2
-from tests.test_prompts_families import (
+from tests.places import ROOT
+from tests.prompts.test_families import (
     IS_WITHOUT_SYSTEM,
     LEGACY,
     LEGACY_FAMILIES,
@@ -24,7 +25,7 @@ from webui.engine.tokenizer import Tokenizer
 from webui.prompts import builtin_families
 from webui.strings import Language
 
-SHARED = Path(__file__).parents[3] / "shared" / "data" / "prompts"
+SHARED = ROOT.parent / "shared" / "data" / "prompts"
 TWO_TURNS = [SYSTEM, USER1, ANSWER1, USER2]
 FAMILIES = builtin_families()
 DATE = re.compile(r"\d{4}-\d\d-\d\d")  # two formats tell the model what day it is

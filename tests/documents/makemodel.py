@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.places import ROOT
+
 
 def static_model(folder: Path, seed: int = 0) -> Path:
     """Random weights for letters."""
@@ -30,7 +32,7 @@ def reranker(folder: Path) -> Path:
 def _made(folder: str, *arguments: str) -> Path:
     """Made in a child process, so that the tests' own never imports torch."""
     command = [sys.executable, "-m", "tests.documents.makemodel", folder, *arguments]
-    subprocess.run(command, check=True, capture_output=True, cwd=Path(__file__).parents[2])
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
     return Path(folder)
 
 

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from tests.documents.makepdf import pdf, set_lines, write
-from tests.documents.test_loader_pdf import encrypted
+from tests.documents.reader.test_pdf import encrypted
+from tests.places import ROOT
 from webui.documents.errors import DocumentError, PasswordNeededError
 from webui.documents.library import Library, page_ranges
 from webui.documents.process import DocumentReader
 from webui.storage import Document, DocumentStatus, NotFoundError, Storage
 
-ROOT = Path(__file__).parents[2]
 ME, OTHER = "me", "other"
 
 

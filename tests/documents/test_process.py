@@ -170,7 +170,7 @@ def test_errors_come_through_the_pipe(reader: DocumentReader, tmp_path: Path) ->
 
 
 def test_a_password_is_asked_for_and_used(reader: DocumentReader, tmp_path: Path) -> None:
-    from tests.documents.test_loader_pdf import encrypted
+    from tests.documents.reader.test_pdf import encrypted
 
     path = write(tmp_path / "a.pdf", encrypted("himitsu"))
     with pytest.raises(PasswordNeededError) as caught:

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.engine.cores import load_message
+from tests.engine.worker.cores import load_message
 from webui.engine.client import (
     Delta,
     Engine,

@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.budget import examples
+from tests.places import ROOT
 from tests.vocabularies import byte_pairs, sentencepiece
 from webui.engine.runs import MAX_RUN, cuts_in_long_runs
 from webui.engine.tokenizer import IncrementalDetokenizer, StopChecker, Tokenizer, TokenizerError
 from webui.prompts import BosRule, RenderedPrompt, Span
 
-SHARED = sorted((Path(__file__).parents[3] / "shared" / "data" / "vocab").glob("*.gguf"))
+SHARED = sorted((ROOT.parent / "shared" / "data" / "vocab").glob("*.gguf"))
 CONTROL, WORD = TokenType.CONTROL, TokenType.USER_DEFINED
 SPECIALS = {
     "<|im_start|>": CONTROL,
@@ -261,7 +262,7 @@ class TestLongRuns:
             "for char in ' ', '-', 'a', 'あ', '1', '.', '\\n', 'a1':\n"
             "    text = char * 60_000; assert t.text_of(t.encode_text(text)) == text"
         )
-        root = Path(__file__).parents[2]
+        root = ROOT
         subprocess.run([sys.executable, "-c", code, str(path)], check=True, cwd=root, timeout=120)
 
     def test_ordinary_text_is_never_cut(self) -> None:

@@ -1,1 +1,1 @@
-"""What can be said of a text without a model: characters, pages, sentences, facts, language, support."""
+"""What can be said of a text without a model: characters, pages, sentences, facts, language."""

@@ -1,1 +1,1 @@
-"""Files into pages: one reader for each kind. Knows nothing about chunks, indexes or the database."""
+"""Files into pages: one reader for each kind. Knows nothing about chunks or indexes."""

@@ -1,1 +1,1 @@
-"""Chunks into passages found: vectors, embedders, stores, the retriever. Knows nothing about files."""
+"""Chunks into passages found: vectors, embedders, stores, the retriever. Knows no files."""

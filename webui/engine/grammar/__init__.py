@@ -1,1 +1,1 @@
-"""What text a grammar allows next, and which tokens: GBNF, JSON Schema, masks. Knows nothing about llama.cpp."""
+"""What text a grammar allows next, and which tokens: GBNF, JSON Schema. Knows no llama.cpp."""

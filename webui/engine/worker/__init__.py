@@ -1,1 +1,1 @@
-"""The worker process of one loaded model: schedule, run, update. Tokens in, tokens out; knows nothing about text."""
+"""The worker process of one model: schedule, run, update. Tokens in and out, never text."""

@@ -1,1 +1,1 @@
-"""Templates of strangers, rendered in a bounded sandbox that keeps the origin of every character."""
+"""Templates of strangers in a bounded sandbox that keeps the origin of every character."""

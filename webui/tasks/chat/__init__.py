@@ -1,1 +1,1 @@
-"""A conversation: history into prompt into stream into saved message. Knows nothing about Gradio or HTTP."""
+"""A conversation: history, prompt, stream, saved message. Knows neither Gradio nor HTTP."""
