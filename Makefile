@@ -43,17 +43,17 @@ bench: dev
 # it was stopped. Minutes on a GPU, days without.
 CORPUS ?= corpus
 model: dev
-	$(VENV) -m models.builtin.train --corpus $(CORPUS) --out build/model --resume
-	$(VENV) -m models.builtin.train --corpus $(CORPUS) --out build/talk --resume \
+	$(VENV) -m training.language_model.train --corpus $(CORPUS) --out build/model --resume
+	$(VENV) -m training.language_model.train --corpus $(CORPUS) --out build/talk --resume \
 	  --talk build/model/model.safetensors --length 512 --rows 4 --steps 260
-	$(VENV) -m models.builtin.export --weights build/talk/model.safetensors
-	$(VENV) -m models.builtin.evaluate --corpus $(CORPUS)
+	$(VENV) -m training.language_model.export --weights build/talk/model.safetensors
+	$(VENV) -m training.language_model.evaluate --corpus $(CORPUS)
 
 # The built-in embedder, from CORPUS (jaquad-train.jsonl.xz, ja-docs.jsonl.xz) and EDICT.
 EDICT ?= /usr/share/edict/edict
 embedder: dev
-	nice -n 10 $(VENV) models/builtin-embedder/train.py --corpus "$(CORPUS)" --edict "$(EDICT)"
-	nice -n 10 $(VENV) models/builtin-embedder/evaluate.py --corpus "$(CORPUS)" --edict "$(EDICT)" --choose
+	nice -n 10 $(VENV) training/embedder/train.py --corpus "$(CORPUS)" --edict "$(EDICT)"
+	nice -n 10 $(VENV) training/embedder/evaluate.py --corpus "$(CORPUS)" --edict "$(EDICT)" --choose
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

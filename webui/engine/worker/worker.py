@@ -1,8 +1,8 @@
 """The worker process: EngineCore.step() and the busy loop around it. Token ids in, token ids out.
 
 Started by client.py as `python -m webui.engine.worker.worker` with pipes on stdin and stdout. Two
-threads: this one owns llama.cpp; the other reads the pipe, so that an abort can stop a step that is running.
-When stdin closes, the parent is gone and so is this process.
+threads: this one owns llama.cpp; the other reads the pipe, so that an abort can stop a step that is
+running. When stdin closes, the parent is gone and so is this process.
 """
 
 import logging

@@ -1,7 +1,7 @@
 """Trains the built-in language model on lessons made from the corpus.
 
-    python -m models.builtin.train --corpus DIR --out DIR [--minutes N | --steps N] [--resume]
-    python -m models.builtin.train --corpus DIR --out DIR --talk WEIGHTS --length 512 --steps 200
+    python -m training.language_model.train --corpus DIR --out DIR [--steps N] [--resume]
+    python -m training.language_model.train --corpus DIR --out DIR --talk WEIGHTS --steps 200
 
 Writes `model.safetensors` (half precision), `losses.csv` and a checkpoint to go on from; each
 appears under its name only when it is whole. Fixed seeds. Uses a GPU where there is one.
@@ -24,11 +24,11 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from models.builtin import vocabulary
-from models.builtin.corpus import Corpus, CorpusError, load
-from models.builtin.lessons import Messages, Teacher
-from models.builtin.model import Model, Shape
-from models.builtin.muon import Muon
+from training.language_model import vocabulary
+from training.language_model.corpus import Corpus, CorpusError, load
+from training.language_model.lessons import Messages, Teacher
+from training.language_model.model import Model, Shape
+from training.language_model.muon import Muon
 
 KINDS = (
     ("summary", 20),

@@ -1,7 +1,7 @@
 """Measures the built-in embedder beside the application's own keyword index, and sets its weight.
 
-    python models/builtin-embedder/evaluate.py --corpus DIR --choose      sets weight.toml
-    python models/builtin-embedder/evaluate.py --squad FILE…              MRR@10 on SQuAD files
+    python training/embedder/evaluate --corpus DIR --choose      sets weight.toml
+    python training/embedder/evaluate --squad FILE…              MRR@10 on SQuAD files
 
 One JSON line for each: words alone, vectors alone, both. The choice sees articles of the training
 data that were kept out of training: their questions as they are, and with words replaced by others
@@ -19,19 +19,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1])]
+import numpy as np
 
-import numpy as np  # noqa: E402
-from corpus import TrainingError, read_corpus  # noqa: E402
-from dictionary import DictionaryError, alternatives, read_entries  # noqa: E402
-from train import Swapper  # noqa: E402
+from training.embedder.corpus import TrainingError, read_corpus
+from training.embedder.dictionary import DictionaryError, alternatives, read_entries
+from training.embedder.train import Swapper
+from webui.documents.embedders import WEIGHT_FILE, weight_of
+from webui.documents.search.embedding import Weight
+from webui.documents.search.retriever import NUM_CANDIDATES, coverage, mixed
+from webui.storage import ChunkRow, KeywordHits, Storage
 
-from webui.documents.embedders import WEIGHT_FILE, weight_of  # noqa: E402
-from webui.documents.search.embedding import Weight  # noqa: E402
-from webui.documents.search.retriever import NUM_CANDIDATES, coverage, mixed  # noqa: E402
-from webui.storage import ChunkRow, KeywordHits, Storage  # noqa: E402
-
+MODEL_DIR = Path(__file__).parents[2] / "models" / "builtin-embedder"
 OWNER = "evaluation"
 
 
@@ -151,9 +149,9 @@ def run_choice(model: Any, corpus_folder: Path, edict: Path) -> None:
         collection.close()
     weight = choose(plain, swapped)
     lines = "".join(f"{name} = {value}\n" for name, value in asdict(weight).items())
-    temporary = HERE / f"{WEIGHT_FILE}.new"
+    temporary = MODEL_DIR / f"{WEIGHT_FILE}.new"
     temporary.write_text(lines, encoding="utf-8")
-    os.replace(temporary, HERE / WEIGHT_FILE)
+    os.replace(temporary, MODEL_DIR / WEIGHT_FILE)
     shown = {
         "weight": asdict(weight),
         "held out": figures(plain, weight),
@@ -168,7 +166,7 @@ def run_squad(model: Any, path: Path) -> None:
         collection = Collection(model, paragraphs, folder)
         cases = collection.cases(questions)
         collection.close()
-    shown = {"file": path.name, "questions": len(questions), **figures(cases, weight_of(HERE))}
+    shown = {"file": path.name, "questions": len(questions), **figures(cases, weight_of(MODEL_DIR))}
     print(json.dumps({**shown, "embedded_per_s": round(collection.embedded_per_s)}), flush=True)
 
 
@@ -182,7 +180,7 @@ def main() -> int:
     try:
         from sentence_transformers import SentenceTransformer
 
-        model = SentenceTransformer(str(HERE), device="cpu")
+        model = SentenceTransformer(str(MODEL_DIR), device="cpu")
         if options.choose:
             if options.corpus is None:
                 raise TrainingError("--choose needs --corpus")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from models.builtin.corpus import Corpus, Paragraph, Question, sentences
+from training.language_model.corpus import Corpus, Paragraph, Question, sentences
 from webui.prompts.task_prompts import task_prompt
 from webui.strings import Language
 from webui.tasks.summarize.settings import (

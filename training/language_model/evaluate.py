@@ -1,6 +1,6 @@
 """Examines a model as the built-in one is judged: held-out texts, the app's engine and prompts.
 
-    python -m models.builtin.evaluate --corpus DIR [--model FILE.gguf] [--num 100]
+    python -m training.language_model.evaluate --corpus DIR [--model FILE.gguf] [--num 100]
 
 Greedy. Prints each figure beside what is wanted, and all as JSON on the last line.
 """
@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.builtin.corpus import Corpus, CorpusError, load
-from models.builtin.export import DEFAULT_PATH
-from models.builtin.lessons import ABSTAIN, Messages, Teacher, ask_messages, topics
+from training.language_model.corpus import Corpus, CorpusError, load
+from training.language_model.export import DEFAULT_PATH
+from training.language_model.lessons import ABSTAIN, Messages, Teacher, ask_messages, topics
 from webui.config import Settings
 from webui.engine.pool import EnginePool
 from webui.errors import AppError

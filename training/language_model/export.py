@@ -1,6 +1,6 @@
 """Turns trained weights into the GGUF that is shipped: Q8_0, vocabulary and chat template inside.
 
-    python -m models.builtin.export --weights model.safetensors [--out kajogaki.gguf]
+    python -m training.language_model.export --weights model.safetensors [--out kajogaki.gguf]
 
 The same bytes for the same weights. Knows nothing about training.
 """
@@ -17,10 +17,10 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from models.builtin import vocabulary
-from models.builtin.model import EPSILON, Shape
+from training.language_model import vocabulary
+from training.language_model.model import EPSILON, Shape
 
-DEFAULT_PATH = Path(__file__).with_name("kajogaki.gguf")
+DEFAULT_PATH = Path(__file__).parents[2] / "models" / "builtin" / "kajogaki.gguf"
 NAME = "同梱の小型モデル（動作確認用）"
 CHAT_TEMPLATE = (
     "{% for message in messages %}"

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 
-from models.builtin import evaluate, lessons, train, vocabulary
-from models.builtin.corpus import Corpus, CorpusError, Paragraph, Question, load
-from models.builtin.export import DEFAULT_PATH, export
-from models.builtin.model import Model, Shape
 from tests.places import ROOT
+from training.language_model import evaluate, lessons, train, vocabulary
+from training.language_model.corpus import Corpus, CorpusError, Paragraph, Question, load
+from training.language_model.export import DEFAULT_PATH, export
+from training.language_model.model import Model, Shape
 from webui.engine.tokenizer import Tokenizer as ModelTokenizer
 from webui.models import BUILTIN_ID, Catalog
 

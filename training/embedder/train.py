@@ -1,6 +1,6 @@
 """Trains the built-in embedder: one vector per word piece, a text is their mean. Minutes on a CPU.
 
-    python models/builtin-embedder/train.py --corpus DIR [--edict FILE] [--out DIR]
+    python training/embedder/train --corpus DIR [--edict FILE] [--out DIR]
 
 Pairs of texts that belong together are drawn to each other and away from the rest of their batch:
 question and paragraph (JaQuAD train; now and then with words replaced by others of the same
@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from corpus import Corpus, TrainingError, read_corpus
-from dictionary import DictionaryError, Entry, alternatives, pairs, read_entries
-from pieces import MAX_PIECE, Bags, make_tokenizer, vocabulary
 
-HERE = Path(__file__).parent
+from training.embedder.corpus import Corpus, TrainingError, read_corpus
+from training.embedder.dictionary import DictionaryError, Entry, alternatives, pairs, read_entries
+from training.embedder.pieces import MAX_PIECE, Bags, make_tokenizer, vocabulary
+
+MODEL_DIR = Path(__file__).parents[2] / "models" / "builtin-embedder"
 DIMENSIONS = 256
 SCALE = 20.0  # of the cosines
 SWAP = 0.35  # share of a question's known words that are replaced
@@ -228,7 +229,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--edict", type=Path, default=Path("/usr/share/edict/edict"))
-    parser.add_argument("--out", type=Path, default=HERE)
+    parser.add_argument("--out", type=Path, default=MODEL_DIR)
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from corpus import Corpus
-from dictionary import Entry
+
+from training.embedder.corpus import Corpus
+from training.embedder.dictionary import Entry
 
 VOCABULARY = 30_000
 MAX_PIECE = 8  # characters

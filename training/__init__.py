@@ -1,0 +1,1 @@
+"""Programs that make the models in models/builtin and models/builtin-embedder. Not shipped."""
