@@ -52,8 +52,8 @@ model: dev
 # The built-in embedder, from CORPUS (jaquad-train.jsonl.xz, ja-docs.jsonl.xz) and EDICT.
 EDICT ?= /usr/share/edict/edict
 embedder: dev
-	nice -n 10 $(VENV) training/embedder/train.py --corpus "$(CORPUS)" --edict "$(EDICT)"
-	nice -n 10 $(VENV) training/embedder/evaluate.py --corpus "$(CORPUS)" --edict "$(EDICT)" --choose
+	nice -n 10 $(VENV) -m training.embedder.train --corpus "$(CORPUS)" --edict "$(EDICT)"
+	nice -n 10 $(VENV) -m training.embedder.evaluate --corpus "$(CORPUS)" --edict "$(EDICT)" --choose
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

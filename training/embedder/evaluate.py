@@ -1,7 +1,7 @@
 """Measures the built-in embedder beside the application's own keyword index, and sets its weight.
 
-    python training/embedder/evaluate --corpus DIR --choose      sets weight.toml
-    python training/embedder/evaluate --squad FILE…              MRR@10 on SQuAD files
+    python -m training.embedder.evaluate --corpus DIR --choose      sets weight.toml
+    python -m training.embedder.evaluate --squad FILE…              MRR@10 on SQuAD files
 
 One JSON line for each: words alone, vectors alone, both. The choice sees articles of the training
 data that were kept out of training: their questions as they are, and with words replaced by others

@@ -1,6 +1,6 @@
 """Trains the built-in embedder: one vector per word piece, a text is their mean. Minutes on a CPU.
 
-    python training/embedder/train --corpus DIR [--edict FILE] [--out DIR]
+    python -m training.embedder.train --corpus DIR [--edict FILE] [--out DIR]
 
 Pairs of texts that belong together are drawn to each other and away from the rest of their batch:
 question and paragraph (JaQuAD train; now and then with words replaced by others of the same
