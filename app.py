@@ -24,9 +24,8 @@ from filelock import FileLock, Timeout
 from webui.commands import add_commands
 from webui.config import PROJECT_DIR, Settings, add_arguments, load_settings
 from webui.credentials import Credentials, login_needed
-from webui.documents.embedders import choose_embedder
 from webui.documents.library import Library
-from webui.documents.search.embedding import Embedding
+from webui.documents.search.embedding import Embedding, choose_embedder
 from webui.documents.search.retriever import MakeStore
 from webui.documents.search.stores import faiss_stores, milvus_stores
 from webui.engine.options import OptionsMemory

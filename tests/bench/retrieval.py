@@ -23,8 +23,7 @@ from typing import Any
 import numpy
 
 from tests.places import ROOT
-from webui.documents.embedders import weight_of
-from webui.documents.search.embedding import EmbedderChoice, Embedding, Weight
+from webui.documents.search.embedding import EmbedderChoice, Embedding, Weight, weight_of
 from webui.documents.search.retriever import Retriever
 from webui.documents.search.vectors import FaissStore
 from webui.storage import ChunkRow, Documents, Storage, VectorRow

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.documents.makemodel import static_model
-from webui.documents.process import EmbedderProcess
+from webui.documents.search.embedder_process import EmbedderProcess
 
 
 @pytest.fixture(scope="session")

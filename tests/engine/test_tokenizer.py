@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from tests.budget import examples
 from tests.places import ROOT
 from tests.vocabularies import byte_pairs, sentencepiece
-from webui.engine.runs import MAX_RUN, cuts_in_long_runs
-from webui.engine.tokenizer import IncrementalDetokenizer, StopChecker, Tokenizer, TokenizerError
+from webui.engine.detokenizer import IncrementalDetokenizer, StopChecker
+from webui.engine.specials import MAX_RUN, cuts_in_long_runs
+from webui.engine.tokenizer import Tokenizer, TokenizerError
 from webui.prompts import BosRule, RenderedPrompt, Span
 
 SHARED = sorted((ROOT.parent / "shared" / "data" / "vocab").glob("*.gguf"))
@@ -349,7 +350,7 @@ def test_deltas_join_to_the_whole_text_for_any_split(
     data, cuts = stream
     tokenizer = vocabularies["bpe"]
     ids = [_byte_ids(tokenizer)[bytes([byte])] for byte in data]
-    detokenizer = IncrementalDetokenizer(tokenizer)
+    detokenizer = IncrementalDetokenizer(tokenizer.piece)
     edges = [0, *cuts, len(ids)]
     deltas = [detokenizer.feed(ids[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
     text = "".join(deltas) + detokenizer.flush()
@@ -364,7 +365,7 @@ def _byte_ids(tokenizer: Tokenizer) -> dict[bytes, int]:
 
 def test_no_half_character_is_shown(vocabularies: dict[str, Tokenizer]) -> None:
     tokenizer = vocabularies["spm"]
-    detokenizer = IncrementalDetokenizer(tokenizer)
+    detokenizer = IncrementalDetokenizer(tokenizer.piece)
     ids = tokenizer.encode_text("🎉")
     assert [detokenizer.feed([i]) for i in ids][-4:] == ["", "", "", "🎉"]
     detokenizer.feed(ids[:-1])

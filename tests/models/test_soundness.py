@@ -12,8 +12,7 @@ import pytest
 from tests import rawgguf as raw
 from webui.engine.client import Engine, ModelLoadError
 from webui.engine.request import LoadModel, SamplingParams
-from webui.models.gguf import BadGgufError, read_header
-from webui.soundness import check_file, check_values
+from webui.models.gguf import BadGgufError, check_file, check_values, read_header
 from webui.strings import Language
 
 NUM_MUTANTS = 1500

@@ -24,8 +24,7 @@ import numpy as np
 from training.embedder.corpus import TrainingError, read_corpus
 from training.embedder.dictionary import DictionaryError, alternatives, read_entries
 from training.embedder.train import Swapper
-from webui.documents.embedders import WEIGHT_FILE, weight_of
-from webui.documents.search.embedding import Weight
+from webui.documents.search.embedding import WEIGHT_FILE, Weight, weight_of
 from webui.documents.search.retriever import NUM_CANDIDATES, coverage, mixed
 from webui.storage import ChunkRow, KeywordHits, Storage
 

@@ -33,8 +33,7 @@ from webui.models.downloads import (
     DownloadState,
     FolderRequest,
 )
-from webui.models.gguf import read_header
-from webui.soundness import check_file
+from webui.models.gguf import check_file, read_header
 from webui.strings import Language, text
 
 POLL_S = 0.2

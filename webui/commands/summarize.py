@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from webui.config import PROJECT_DIR, Settings
-from webui.documents.embedders import choose_embedder
-from webui.documents.process import DocumentReader, EmbedderProcess, LocalEmbedder
+from webui.documents.process import DocumentReader
+from webui.documents.search.embedder_process import EmbedderProcess, LocalEmbedder
+from webui.documents.search.embedding import choose_embedder
 from webui.engine.options import OptionsMemory
 from webui.engine.pool import EnginePool
 from webui.errors import AppError

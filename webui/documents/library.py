@@ -23,14 +23,10 @@ from typing import Any
 
 from webui.documents.errors import DocumentError
 from webui.documents.messages import Reading
-from webui.documents.process import (
-    Cancelled,
-    DocumentReader,
-    LocalEmbedder,
-    ReadDocument,
-)
+from webui.documents.process import Cancelled, DocumentReader, ReadDocument
 from webui.documents.progress import EMBEDDING, EVERYTHING, Progress, embedding_of, measured
 from webui.documents.reader.ocr import as_line, is_available
+from webui.documents.search.embedder_process import LocalEmbedder
 from webui.documents.search.embedding import EmbedderState, EmbedderStatus, Embedding
 from webui.documents.search.model_folder import can_embed
 from webui.documents.search.retriever import Found, MakeStore, Retriever

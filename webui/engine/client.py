@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from webui.engine.detokenizer import IncrementalDetokenizer, StopChecker
 from webui.engine.metering import ModelMeter
 from webui.engine.request import (
     Abort,
@@ -40,7 +41,7 @@ from webui.engine.request import (
     decode,
     encode,
 )
-from webui.engine.tokenizer import IncrementalDetokenizer, StopChecker, Tokenizer
+from webui.engine.tokenizer import Tokenizer
 from webui.errors import AppError
 from webui.processes.wire import read_frame, write_frame
 
@@ -173,7 +174,7 @@ class Engine:
         sampling = replace(sampling, max_tokens=min(sampling.max_tokens, room))
         request = Request(next(self._ids), tuple(prompt_ids), sampling, is_background)
         inbox = self._inboxes[request.id] = asyncio.Queue()
-        reply = _Reply(IncrementalDetokenizer(self._tokenizer()), stop, len(prompt_ids))
+        reply = _Reply(IncrementalDetokenizer(self._tokenizer().piece), stop, len(prompt_ids))
         try:
             self._send(request)
             while not reply.is_over:

@@ -4,13 +4,9 @@ Knows nothing about llama.cpp, requests or reasoning.
 """
 
 import codecs
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
 
 from webui.prompts.markers import first_marker, num_held
-
-if TYPE_CHECKING:
-    from webui.engine.tokenizer import Tokenizer
 
 
 class IncrementalDetokenizer:
@@ -20,12 +16,13 @@ class IncrementalDetokenizer:
     U+FFFD appears only where the model wrote it.
     """
 
-    def __init__(self, tokenizer: "Tokenizer") -> None:
-        self._tokenizer = tokenizer
+    def __init__(self, piece: Callable[[int], bytes]) -> None:
+        """`piece` gives the bytes of a token id."""
+        self._piece = piece
         self._decoder = codecs.getincrementaldecoder("utf-8")("ignore")
 
     def feed(self, ids: Iterable[int]) -> str:
-        return self._decoder.decode(b"".join(self._tokenizer.piece(i) for i in ids))
+        return self._decoder.decode(b"".join(self._piece(i) for i in ids))
 
     def flush(self) -> str:
         """What is left at the end: nothing, for half a character is none."""

@@ -5,6 +5,7 @@ The parts are llama.cpp's own buffers. Their formulas were fitted to llama.cpp 0
 processors: what a graphics card takes over is not subtracted. Loads nothing.
 """
 
+import os
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,8 +16,11 @@ from pathlib import Path
 
 import psutil
 
+from webui.config import Settings
 from webui.engine.request import LoadModel
-from webui.models.gguf import GgufHeader, GgufTensor
+from webui.errors import AppError
+from webui.models import ModelSpec
+from webui.models.gguf import GgufHeader, GgufTensor, read_header
 
 BASE_BYTES = 47_000_000  # Python, NumPy, llama.cpp's libraries
 BYTES_PER_PIECE = 180  # of the vocabulary, in llama.cpp's maps
@@ -267,3 +271,35 @@ def _x86_flags() -> frozenset[str]:
     except OSError:
         return frozenset({"avx2"})
     return frozenset(next((line.split() for line in lines if line.startswith("flags")), []))
+
+
+def physical_cores() -> int:
+    """Cores that this process may use; hyper-threads do not make llama.cpp faster."""
+    cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, min(cores, len(os.sched_getaffinity(0))))
+    return cores
+
+
+MEMORY_SHARE = 0.8  # of the machine's memory, when the user sets no budget
+GIB = 1 << 30
+
+
+def budget_bytes(settings: Settings) -> int:
+    """For all loaded models together."""
+    if settings.memory_gb:
+        return int(settings.memory_gb * GIB)
+    return int(psutil.virtual_memory().total * MEMORY_SHARE)
+
+
+def needed_bytes(spec: ModelSpec, load: LoadModel) -> int:
+    """For one model once it is loaded: from its header, or by rule of thumb without one.
+
+    Slow for a large vocabulary: call it in a thread.
+    """
+    if spec.remote:
+        return 0
+    try:
+        return predict(read_header(spec.path), load).total
+    except (AppError, OSError):  # loading it will say what is wrong with the file
+        return int(spec.size_bytes * RULE_OF_THUMB)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Protocol
 
 from webui.config import Settings
-from webui.engine.hardware import physical_cores
+from webui.engine.memory import physical_cores
 from webui.engine.request import LoadModel
 from webui.errors import AppError
 from webui.models import ModelSpec

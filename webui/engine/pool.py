@@ -14,8 +14,8 @@ from enum import StrEnum
 from typing import Any
 
 from webui.config import Settings
-from webui.engine.budget import budget_bytes, needed_bytes
 from webui.engine.client import Engine
+from webui.engine.memory import budget_bytes, needed_bytes
 from webui.engine.metering import Metering
 from webui.engine.options import ModelOptions, load_message
 from webui.engine.remote import RemoteEngine

@@ -15,14 +15,18 @@ from pathlib import Path
 
 import llama_cpp.llama_cpp as ll
 
-from webui.engine.detokenizer import IncrementalDetokenizer, StopChecker
-from webui.engine.runs import UNLIMITED, cuts_in_long_runs
-from webui.engine.specials import Ranges, Raw, SpecialToken, is_structure, partition
+from webui.engine.specials import (
+    UNLIMITED,
+    Ranges,
+    Raw,
+    SpecialToken,
+    cuts_in_long_runs,
+    is_structure,
+    partition,
+)
 from webui.errors import AppError
 from webui.prompts.markers import CHANNEL_MARKS, REASONING_MARKS
 from webui.prompts.rendered import BosRule, RenderedPrompt, Span
-
-__all__ = ["IncrementalDetokenizer", "StopChecker", "Tokenizer", "TokenizerError"]
 
 log = logging.getLogger(__name__)
 

@@ -16,9 +16,8 @@ from pathlib import Path
 from webui.errors import AppError
 from webui.models.entries import Entries, load_entries
 from webui.models.file_types import quantization_of
-from webui.models.gguf import BadGgufError, GgufHeader, read_header, shown_name
+from webui.models.gguf import BadGgufError, GgufHeader, check_values, read_header, shown_name
 from webui.models.remotes import BadRemoteError, Remote, is_remote, load_remote
-from webui.soundness import check_values
 
 STANDIN_ID = "standin"
 BUILTIN_ID = "kajogaki"

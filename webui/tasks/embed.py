@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from webui.documents.errors import DocumentError
-from webui.documents.process import EmbedderProcess, LocalEmbedder, WorkerDiedError
+from webui.documents.process import WorkerDiedError
+from webui.documents.search.embedder_process import EmbedderProcess, LocalEmbedder
 from webui.engine.pool import LOCAL_OWNER, EnginePool
 from webui.engine.remote import RemoteEngine
 from webui.engine.turns import TooBusyError

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from webui.documents.process import EmbedderProcess, LocalEmbedder
+from webui.documents.search.embedder_process import EmbedderProcess, LocalEmbedder
 from webui.text.grounding import MAX_SOURCES, Support
 
 LIMIT_S = 60.0  # for all of a source; whoever waits longer compares words alone

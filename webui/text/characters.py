@@ -3,11 +3,19 @@
 For showing, only what is certainly wrong is repaired: NFKC would turn ① into 1 and ㈱ into (株).
 """
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 
+# How an item of a list begins.
+BULLET = re.compile(
+    r"\s*(?:[・●○◎■□◆◇▶▷※＊*•]|[-–—]\s|"
+    r"[（(][0-9０-９a-zA-Z一二三四五六七八九十]{1,3}[)）]|"
+    r"[0-9０-９a-zA-Z一二三四五六七八九十]{1,3}[)）.．、](?![0-9０-９])|[①-⑳㈠-㈩]|"
+    r"第[0-9０-９一二三四五六七八九十百千]+[章節条項部編])"
+)
 # CJK Radicals Supplement → the ideograph that was meant; NFKC does not know them.
 # From Unicode's EquivalentUnifiedIdeograph.txt, which has no entry for U+2E9A.
 _RADICALS = dict(

@@ -10,8 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from webui.documents.reader.repair import BULLET
-from webui.text.characters import width
+from webui.text.characters import BULLET, width
 from webui.text.pages import Chunk, Page, Sentence, Span, usable, whole_text
 
 CHUNK_CHARS = 360  # 360/100 finds the answer in the first 2,000 characters as often as any

@@ -16,8 +16,8 @@ from typing import Any
 import llama_cpp.llama_cpp as ll
 import numpy as np
 
+from webui.models.gguf import check_file
 from webui.processes.children import Say, WorkshopError, work_for_parent
-from webui.soundness import check_file
 
 N_CTX = 512
 MAX_WINDOWS = 24

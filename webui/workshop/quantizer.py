@@ -12,8 +12,8 @@ from pathlib import Path
 
 import llama_cpp.llama_cpp as ll
 
+from webui.models.gguf import check_file
 from webui.processes.children import Say, WorkshopError, work_for_parent
-from webui.soundness import check_file
 
 STEP = re.compile(rb"\[\s*(\d+)/\s*(\d+)\]")
 LOG_ERROR = 4

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 
-from webui.engine.hardware import physical_cores
+from webui.engine.memory import physical_cores
 from webui.models.gguf import GgufHeader, read_header
 from webui.processes.children import SPARE_BYTES, WorkshopError, child
 

@@ -10,8 +10,8 @@ import numpy
 import pytest
 
 from tests.places import ROOT
-from webui.documents.embedders import choose_embedder
-from webui.documents.process import EmbedderProcess
+from webui.documents.search.embedder_process import EmbedderProcess
+from webui.documents.search.embedding import choose_embedder
 
 FOLDER = ROOT / "models" / "builtin-embedder"
 

@@ -11,12 +11,17 @@ import pytest
 from tests.documents.makemodel import reranker, static_model
 from tests.documents.makepdf import write
 from tests.places import ROOT
-from webui.documents.embedders import choose_embedder
 from webui.documents.errors import DocumentError
 from webui.documents.library import Library
-from webui.documents.process import EmbedderProcess, IsCancelled, never
+from webui.documents.process import IsCancelled, never
 from webui.documents.progress import Progress, embedding_of
-from webui.documents.search.embedding import EmbedderChoice, EmbedderState, Embedding
+from webui.documents.search.embedder_process import EmbedderProcess
+from webui.documents.search.embedding import (
+    EmbedderChoice,
+    EmbedderState,
+    Embedding,
+    choose_embedder,
+)
 from webui.documents.search.vectors import FaissStore, VectorStore
 from webui.models.entries import load_entries
 from webui.storage import Document, DocumentStatus, Storage

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.budget import examples
 from tests.documents.makepdf import write
 from webui.documents.errors import DocumentError
-from webui.documents.process import EmbedderProcess
+from webui.documents.search.embedder_process import EmbedderProcess
 from webui.documents.search.retriever import mixed
 from webui.documents.search.vectors import FaissStore
 from webui.storage import VectorRow

@@ -11,7 +11,7 @@ import pytest
 from tests.documents.makemodel import bilingual_model
 from tests.places import BUILTIN_DIR
 from tests.tasks.summary_world import ME, World, in_world
-from webui.documents.process import EmbedderProcess, LocalEmbedder
+from webui.documents.search.embedder_process import EmbedderProcess, LocalEmbedder
 from webui.strings import Language
 from webui.tasks.formats import Formats
 from webui.tasks.meaning import FindEmbedder, outstanding

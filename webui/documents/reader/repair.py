@@ -13,15 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from webui.documents.reader.layout import Line, widths_only
-from webui.text.characters import is_cjk, width
+from webui.text.characters import BULLET, is_cjk, width
 from webui.text.pages import Page, PageProblem, TextRun
 
-BULLET = re.compile(
-    r"\s*(?:[・●○◎■□◆◇▶▷※＊*•]|[-–—]\s|"
-    r"[（(][0-9０-９a-zA-Z一二三四五六七八九十]{1,3}[)）]|"
-    r"[0-9０-９a-zA-Z一二三四五六七八九十]{1,3}[)）.．、](?![0-9０-９])|[①-⑳㈠-㈩]|"
-    r"第[0-9０-９一二三四五六七八九十百千]+[章節条項部編])"
-)
 SENTENCE_END = "。．！？!?」』）)】〉》：:"
 _NUMBERS = re.compile(r"[0-9０-９]+|^[一二三四五六七八九十ivxIVX]+$")
 _PAGE_NUMBER = re.compile(

@@ -16,9 +16,15 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from webui.engine.expansion import check_expansion, check_limit
 from webui.engine.grammar.closing import ShortestEnds
-from webui.engine.grammar.gbnf import CharSet, GrammarError, Rules, parse_rules
+from webui.engine.grammar.gbnf import (
+    CharSet,
+    GrammarError,
+    Rules,
+    check_expansion,
+    check_limit,
+    parse_rules,
+)
 
 __all__ = ["Grammar", "GrammarError", "Matcher", "Place", "State", "decode_piece"]
 

@@ -34,9 +34,8 @@ from webui.engine.worker.runner import DecodeError, Interrupted, ModelLoadError,
 from webui.engine.worker.scheduler import Batch, Scheduler
 from webui.engine.worker.sequence import Sequence
 from webui.engine.worker.threads import Threads
-from webui.models.gguf import BadGgufError
+from webui.models.gguf import BadGgufError, check_file
 from webui.processes.wire import read_frame, write_frame
-from webui.soundness import check_file
 
 log = logging.getLogger(__name__)
 

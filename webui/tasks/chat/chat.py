@@ -24,9 +24,9 @@ from webui.tasks.ask.prompting import Wishes
 from webui.tasks.ask.result import answer_from
 from webui.tasks.chat.context import ContextUsage, fit_history
 from webui.tasks.chat.reply import Draft, ReplyState, ReplyUpdate
-from webui.tasks.chat.titles import title_from
 from webui.tasks.formats import Formats, known_variables
 from webui.tasks.sampling import sampling_of
+from webui.text.titles import title_from
 
 __all__ = ["Chat", "LoadedModel", "Prompt", "ReplyState", "ReplyUpdate"]
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from webui.errors import AppError
-from webui.tasks.chat.titles import title_from
 from webui.text import pages as document_pages
 from webui.text import splitter
 from webui.text.characters import repaired_text
 from webui.text.pages import Page, PageProblem
+from webui.text.titles import title_from
 
 MAX_CHARS = 5_000_000
 

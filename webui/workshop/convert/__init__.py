@@ -12,8 +12,8 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 
+from webui.models.gguf import check_file
 from webui.processes.children import SPARE_BYTES, child
-from webui.soundness import check_file
 from webui.workshop.convert.architectures import ARCHITECTURES
 from webui.workshop.convert.errors import ConvertError
 from webui.workshop.workshop import PART, Step

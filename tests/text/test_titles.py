@@ -2,7 +2,7 @@
 
 import pytest
 
-from webui.tasks.chat.titles import MAX_TITLE_CHARS, title_from
+from webui.text.titles import MAX_TITLE_CHARS, title_from
 
 
 @pytest.mark.parametrize(
