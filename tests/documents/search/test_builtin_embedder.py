@@ -54,13 +54,14 @@ def test_words_of_one_meaning_are_close(process: EmbedderProcess) -> None:
 def trained_on(folder: Path) -> tuple[int, str]:
     command = [
         sys.executable,
-        str(FOLDER / "train.py"),
+        "-m",
+        "training.embedder.train",
         "--corpus",
         str(folder),
         "--out",
         str(folder),
     ]
-    result = subprocess.run(command, capture_output=True, text=True)
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     return result.returncode, result.stderr
 
 
