@@ -1,4 +1,4 @@
-"""Composition root and command line of Kajogaki.
+"""The command line of Kajogaki; what it consists of is built by webui/application.py.
 
     python app.py [serve] [--host … --port … --data-dir … --models-dir … --no-browser]
     python app.py chat | bench | keys …   (see webui/commands/)
@@ -7,6 +7,7 @@ Exit status 0 on success, 2 on a user's mistake, with one clear line on stderr.
 """
 
 import argparse
+import asyncio
 import contextlib
 import logging
 import os
@@ -21,24 +22,12 @@ from typing import Any, NoReturn
 
 from filelock import FileLock, Timeout
 
+from webui.application import Application
 from webui.commands import add_commands
-from webui.config import PROJECT_DIR, Settings, add_arguments, load_settings
+from webui.config import Settings, add_arguments, load_settings
 from webui.credentials import Credentials, login_needed
-from webui.documents.library import Library
-from webui.documents.search.embedding import Embedding, choose_embedder
-from webui.documents.search.retriever import MakeStore
-from webui.documents.search.stores import faiss_stores, milvus_stores
-from webui.engine.options import OptionsMemory
-from webui.engine.pool import EnginePool
 from webui.errors import AppError
-from webui.models import Catalog
-from webui.storage import Storage, Vectors
 from webui.strings import Language, text
-from webui.tasks.ask.asker import Asker
-from webui.tasks.chat.chat import Chat
-from webui.tasks.formats import DATABASE, FAMILIES, Formats
-from webui.tasks.summarize.desk import SummaryDesk
-from webui.tasks.summarize.summarizer import Summarizer
 
 log = logging.getLogger(__name__)
 
@@ -72,57 +61,16 @@ def serve(settings: Settings) -> int:
 
 
 def _serve(settings: Settings) -> int:
-    # Late: they bring the page's libraries, which take two seconds to import.
-    from webui.api.server import serve as serve_page
-    from webui.application import Application
+    from webui.api.server import serve as serve_page  # late: Gradio takes two seconds to import
 
-    catalog = Catalog(settings.models_dir, PROJECT_DIR / "models" / "builtin")
-    storage = Storage(settings.data_dir / DATABASE)
-    storage.mark_interrupted()
-    engines = EnginePool(catalog, settings, OptionsMemory(storage).of)
-    formats = Formats(storage, settings.data_dir / FAMILIES)
-    library = _library(settings, storage, catalog)
-    asker = Asker(library, storage.documents, engines, formats)
-    application = Application(
-        settings,
-        storage,
-        catalog,
-        engines,
-        Chat(storage, engines, formats, asker),
-        Credentials(settings.data_dir),
-        SummaryDesk(storage, Summarizer(storage, engines, formats, library.embedder)),
-        library,
-        asker,
-    )
+    application = Application.open(settings)
     try:
+        application.storage.mark_interrupted()
         serve_page(application, lambda url: _announce(url, settings))
     finally:
-        storage.close()
+        asyncio.run(application.close())
     print(text("app.stopped", Language(settings.language)))
     return 0
-
-
-def _library(settings: Settings, storage: Storage, catalog: Catalog) -> Library:
-    documents = storage.documents
-    choice = choose_embedder(
-        catalog.entries().entries,
-        settings.models_dir,
-        PROJECT_DIR / "models" / "builtin-embedder",
-        embedder=settings.embedder,
-        reranker=settings.reranker,
-    )
-    return Library(
-        documents,
-        settings.data_dir / "documents",
-        Embedding(documents, choice) if choice else None,
-        _stores(settings, documents.vectors),
-    )
-
-
-def _stores(settings: Settings, vectors: Vectors) -> MakeStore:
-    if settings.milvus:
-        return milvus_stores(vectors, settings.milvus)
-    return faiss_stores(vectors, settings.data_dir / "vectors")
 
 
 def _announce(url: str, settings: Settings) -> None:

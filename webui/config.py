@@ -15,6 +15,9 @@ from typing import Any
 from webui.errors import AppError
 
 PROJECT_DIR = Path(__file__).parent.parent
+LOCAL_USER = "local"  # the owner of everything where nobody has to log in
+DATABASE = "kajogaki.db"  # in the data directory
+FAMILIES = "families"  # the folder of users' own prompt families, in the data directory
 ENVIRONMENT_PREFIX = "KAJOGAKI_"
 
 

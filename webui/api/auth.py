@@ -16,7 +16,8 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from webui.application import LOCAL_USER, USER_SCOPE
+from webui.application import USER_SCOPE
+from webui.config import LOCAL_USER
 from webui.credentials import SESSION_S, Credentials
 from webui.strings import text
 from webui.ui.language import language_of

@@ -125,9 +125,7 @@ def _lifespan(
             yield
         finally:
             warm_up.cancel()
-            await application.summaries.close()
-            await asyncio.to_thread(application.library.close)
-            await application.engines.close()
+            await application.close()
 
     return lifespan
 

@@ -14,10 +14,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from webui.config import PROJECT_DIR, Settings
-from webui.engine.pool import EnginePool
+from webui.application import Application
+from webui.config import Settings
 from webui.errors import AppError
-from webui.models import Catalog
 from webui.storage import Document, DocumentStatus
 from webui.strings import Language, text
 from webui.tasks.ask.asker import Asker
@@ -25,7 +24,6 @@ from webui.tasks.ask.exports import to_markdown, to_values
 from webui.tasks.ask.inquiry import AnswerUpdate, Asking, AskState
 from webui.tasks.ask.searching import AskError
 from webui.tasks.ask.temporary import TemporaryLibrary
-from webui.tasks.formats import Formats, kept_formats
 from webui.tasks.summarize.reading import files_below
 
 AddSettings = Callable[[argparse.ArgumentParser], None]
@@ -51,13 +49,13 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     if not options.question.strip():
         raise AskError("ask.empty_question")
     files = dict.fromkeys(_files(options.paths))
-    with TemporaryLibrary() as temporary, kept_formats(settings.data_dir) as formats:
+    with TemporaryLibrary() as temporary:
         terminal = _Terminal(settings, options)
         began_at = time.perf_counter()
         terminal.read(temporary, list(files))
         read_s = round(time.perf_counter() - began_at, 3)
         try:
-            last = asyncio.run(terminal.answer(temporary, formats))
+            last = asyncio.run(terminal.answer(temporary))
         except KeyboardInterrupt:
             return 130
         terminal.write(last, read_s)
@@ -112,11 +110,12 @@ class _Terminal:
         if not any(document.status is DocumentStatus.READY for document in documents):
             raise AskError("ask.nothing_readable")
 
-    async def answer(self, temporary: TemporaryLibrary, formats: Formats) -> AnswerUpdate:
+    async def answer(self, temporary: TemporaryLibrary) -> AnswerUpdate:
         """Raises AppError."""
-        catalog = Catalog(self._settings.models_dir, PROJECT_DIR / "models" / "builtin")
-        pool = EnginePool(catalog, self._settings)
-        asker = Asker(temporary.library, temporary.documents, pool, formats)
+        application = Application.open(self._settings)
+        asker = Asker(
+            temporary.library, temporary.documents, application.engines, application.formats
+        )
         asking = Asking(
             self._options.question, model_id=self._settings.model, language=self._language
         )
@@ -129,7 +128,7 @@ class _Terminal:
                         self._show(text("ask.answering", self._language, n=last.num_tokens))
         finally:
             self._clear_line()
-            await pool.close()
+            await application.close()
         return last
 
     def write(self, last: AnswerUpdate, read_s: float) -> None:

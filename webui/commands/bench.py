@@ -9,11 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from webui.config import PROJECT_DIR, Settings
+from webui.application import Application
+from webui.config import Settings
 from webui.engine.client import Delta, Engine
-from webui.engine.pool import EnginePool
 from webui.engine.request import SamplingParams
-from webui.models import Catalog
 from webui.strings import Language, text
 
 AddSettings = Callable[[argparse.ArgumentParser], None]
@@ -98,18 +97,15 @@ def _percentile(values: Sequence[float], percent: int) -> float | None:
 
 
 async def _bench(settings: Settings, options: argparse.Namespace) -> dict[str, Any]:
-    pool = EnginePool(Catalog(settings.models_dir, PROJECT_DIR / "models" / "builtin"), settings)
-    try:
-        spec = pool.spec()
-        async with pool.lease(spec.id) as engine:
+    async with Application.open(settings) as application:
+        spec = application.engines.spec()
+        async with application.engines.lease(spec.id) as engine:
             await _measure(engine, 1, 2, 8)  # the first step loads pages and allocates
             one = await _measure(engine, 1, options.tokens, options.prompt_tokens)
             many = await _measure(
                 engine, options.concurrency, options.tokens, options.prompt_tokens
             )
         return {"model": spec.id, "prompt_tokens": options.prompt_tokens, "one": one, "many": many}
-    finally:
-        await pool.close()
 
 
 async def _measure(

@@ -9,13 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from webui.config import PROJECT_DIR, Settings
-from webui.engine.pool import EnginePool
+from webui.application import Application
+from webui.config import Settings
 from webui.errors import AppError
-from webui.models import Catalog
 from webui.strings import Language, text
-from webui.tasks.complete import Ask, Completions, Piece, Started
-from webui.tasks.formats import Formats, kept_formats
+from webui.tasks.complete import Ask, Piece, Started
 
 AddSettings = Callable[[argparse.ArgumentParser], None]
 END_WORDS = ("/exit", "/quit", "/bye")
@@ -44,15 +42,16 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
         question = "\n\n".join(part for part in (question, sys.stdin.read().strip()) if part)
         if not question:
             raise AppError("commands.nothing_asked")
-    with asyncio.Runner() as runner, kept_formats(settings.data_dir) as formats:
-        terminal = _Terminal(settings, options, formats)
+    application = Application.open(settings)
+    with asyncio.Runner() as runner:
+        terminal = _Terminal(application, options)
         try:
             if question:
                 runner.run(terminal.answer(question))
             else:
                 _talk(runner, terminal, Language(settings.language))
         finally:
-            runner.run(terminal.pool.close())
+            runner.run(application.close())
     return 0
 
 
@@ -74,10 +73,8 @@ def _talk(runner: asyncio.Runner, terminal: "_Terminal", language: Language) -> 
 class _Terminal:
     """One conversation and where it is printed."""
 
-    def __init__(self, settings: Settings, options: argparse.Namespace, formats: Formats) -> None:
-        catalog = Catalog(settings.models_dir, PROJECT_DIR / "models" / "builtin")
-        self.pool = EnginePool(catalog, settings)
-        self._completions = Completions(self.pool, formats)
+    def __init__(self, application: Application, options: argparse.Namespace) -> None:
+        self._completions = application.completions
         self._as_json = bool(options.json)
         self._messages: list[dict[str, str]] = []
         if options.system:

@@ -5,6 +5,7 @@ on a user's mistake. What makes and measures models is in models_workshop.py.
 """
 
 import argparse
+import asyncio
 import json
 import sys
 import time
@@ -13,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from webui.application import Application
 from webui.commands.models_workshop import (
     Command,
     Result,
@@ -22,7 +24,7 @@ from webui.commands.models_workshop import (
     convert_folder,
     quantize_model,
 )
-from webui.config import PROJECT_DIR, Settings
+from webui.config import Settings
 from webui.engine.memory import available_bytes, judge, judge_file, predict
 from webui.engine.options import ModelOptions, load_message
 from webui.models import Catalog, ModelEntry, ModelSpec
@@ -62,15 +64,19 @@ def _printing(command: Command) -> Callable[[Settings, argparse.Namespace], int]
     """`command`, with its result on stdout."""
 
     def run(settings: Settings, options: argparse.Namespace) -> int:
-        catalog = Catalog(settings.models_dir, PROJECT_DIR / "models" / "builtin")
-        result, lines = command(options, settings, catalog)
+        application = Application.open(settings)
+        try:
+            result, lines = command(options, application)
+        finally:
+            asyncio.run(application.close())
         print(json.dumps(result, ensure_ascii=False) if options.json else "\n".join(lines))
         return 0
 
     return run
 
 
-def _list(options: argparse.Namespace, settings: Settings, catalog: Catalog) -> Result:
+def _list(options: argparse.Namespace, application: Application) -> Result:
+    settings, catalog = application.settings, application.catalog
     language = Language(settings.language)
     available = available_bytes()
     here = [_described(spec, settings, available) for spec in catalog.models()]
@@ -137,8 +143,9 @@ def _offered(entry: ModelEntry, available: int) -> dict[str, Any]:
     }
 
 
-def _pull(options: argparse.Namespace, settings: Settings, catalog: Catalog) -> Result:
-    request = _request(options.model, options.file, catalog)
+def _pull(options: argparse.Namespace, application: Application) -> Result:
+    settings = application.settings
+    request = _request(options.model, options.file, application.catalog)
     downloads = Downloads(settings.models_dir)
     language = Language(settings.language)
     try:
@@ -187,10 +194,10 @@ def _show_progress(download: Download) -> None:
     )
 
 
-def _verify(options: argparse.Namespace, settings: Settings, catalog: Catalog) -> Result:
+def _verify(options: argparse.Namespace, application: Application) -> Result:
     path = Path(options.model)
     if not path.is_file():
-        path = catalog.get(options.model).path
+        path = application.catalog.get(options.model).path
     header = check_file(path)
     facts = {
         "path": str(path),
@@ -199,7 +206,7 @@ def _verify(options: argparse.Namespace, settings: Settings, catalog: Catalog) -
         "n_params": header.n_params,
         "size_bytes": path.stat().st_size,
     }
-    return facts, [text("models.sound", Language(settings.language), name=path.name)]
+    return facts, [text("models.sound", Language(application.settings.language), name=path.name)]
 
 
 ACTIONS: dict[str, tuple[tuple[str, ...], Command]] = {  # arguments: "?" optional, "*" any number

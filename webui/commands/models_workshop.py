@@ -5,20 +5,19 @@ Knows nothing about downloads and the page.
 
 import argparse
 import asyncio
-import contextlib
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from webui.application import Application
 from webui.config import Settings
 from webui.engine.client import Engine
 from webui.engine.options import ModelOptions, OptionsMemory, load_message
 from webui.errors import AppError
 from webui.models import Catalog, ModelSpec, UnknownModelError
-from webui.storage import Storage
 from webui.strings import Language, text
 from webui.workshop.bench import STREAMS, BenchResults, BenchRow, measure
 from webui.workshop.convert import convert
@@ -28,15 +27,16 @@ from webui.workshop.report import ReportRow, report, to_csv, to_markdown
 from webui.workshop.workshop import BITS, Step, quantize
 
 Result = tuple[Any, list[str]]  # for --json, and for people
-Command = Callable[[argparse.Namespace, Settings, Catalog], Result]
+Command = Callable[[argparse.Namespace, Application], Result]
 
 
 class UsageError(AppError):
     """What was asked cannot be done; the sentence says what can."""
 
 
-def quantize_model(options: argparse.Namespace, settings: Settings, catalog: Catalog) -> Result:
-    spec = usable(options.model, catalog)
+def quantize_model(options: argparse.Namespace, application: Application) -> Result:
+    settings = application.settings
+    spec = usable(options.model, application.catalog)
     kind = options.type.upper()
     if kind not in BITS:
         raise UsageError("engine.unknown_quantization", kind=options.type, kinds=", ".join(BITS))
@@ -45,7 +45,8 @@ def quantize_model(options: argparse.Namespace, settings: Settings, catalog: Cat
     return _made(target, settings)
 
 
-def convert_folder(options: argparse.Namespace, settings: Settings, catalog: Catalog) -> Result:
+def convert_folder(options: argparse.Namespace, application: Application) -> Result:
+    settings = application.settings
     folder = Path(options.folder).expanduser().resolve()
     kind = (options.kind or "F16").upper()
     target = settings.models_dir / f"{folder.name}-{kind}.gguf"
@@ -72,22 +73,22 @@ def add_bench_options(action: argparse.ArgumentParser, language: Language) -> No
         action.add_argument(f"--{name}", type=Path, metavar="FILE", help=shown)
 
 
-def bench(options: argparse.Namespace, settings: Settings, catalog: Catalog) -> Result:
+def bench(options: argparse.Namespace, application: Application) -> Result:
     """All the models in one run, so that they can be compared."""
+    settings, storage = application.settings, application.storage
     streams = _streams(options.streams)
-    specs = [usable(model, catalog) for model in options.model or [settings.model]]
+    specs = [usable(model, application.catalog) for model in options.model or [settings.model]]
     text_file = _text_file(options.perplexity)
     language = Language(settings.language)
-    with _storage(settings) as storage:
-        speeds, perplexities = BenchResults(storage), PerplexityResults(storage)
-        for spec in specs:
-            chosen = OptionsMemory(storage).of(spec.id)
-            speeds.add(asyncio.run(_measured(spec, settings, chosen, streams)))
-            if text_file:
-                name = "" if text_file == BUILTIN_TEXT else text_file.name
-                asyncio.run(_shown(measure_perplexity(spec, text_file, name, perplexities)))
-        ids = {spec.id for spec in specs}
-        rows = [row for row in _report(speeds, perplexities) if row.model_id in ids]
+    speeds, perplexities = BenchResults(storage), PerplexityResults(storage)
+    for spec in specs:
+        chosen = OptionsMemory(storage).of(spec.id)
+        speeds.add(asyncio.run(_measured(spec, settings, chosen, streams)))
+        if text_file:
+            name = "" if text_file == BUILTIN_TEXT else text_file.name
+            asyncio.run(_shown(measure_perplexity(spec, text_file, name, perplexities)))
+    ids = {spec.id for spec in specs}
+    rows = [row for row in _report(speeds, perplexities) if row.model_id in ids]
     _write(options.csv, to_csv(rows))
     _write(options.plot, plot(rows, language))
     return [asdict(row) for row in rows], [to_markdown(rows).rstrip()]
@@ -117,16 +118,6 @@ def _write(path: Path | None, content: str) -> None:
         path.write_text(content, encoding="utf-8")
     except OSError as error:
         raise UsageError("models.not_written", path=path, reason=error.strerror) from error
-
-
-@contextlib.contextmanager
-def _storage(settings: Settings) -> Iterator[Storage]:
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    storage = Storage(settings.data_dir / "kajogaki.db")
-    try:
-        yield storage
-    finally:
-        storage.close()
 
 
 async def _measured(

@@ -4,20 +4,22 @@ The page's inspector in the terminal; how prompts are made is in webui/prompts.
 """
 
 import argparse
+import asyncio
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from webui.config import PROJECT_DIR, Settings
+from webui.application import Application
+from webui.config import LOCAL_USER, Settings
 from webui.engine.tokenizer import Tokenizer
 from webui.errors import AppError
-from webui.models import Catalog, ModelSpec
+from webui.models import ModelSpec
 from webui.prompts import BosRule, Choice, ModelFacts, RenderedPrompt, choose_family
 from webui.strings import Language, text
 from webui.tasks.chat.inspection import Level, diagnose
-from webui.tasks.formats import FAMILIES, LOCAL_USER, Formats, facts_of, kept_formats
+from webui.tasks.formats import Formats, facts_of
 
 AddSettings = Callable[[argparse.ArgumentParser], None]
 
@@ -42,17 +44,25 @@ def add_parser(commands: Any, language: Language, add_settings: AddSettings) -> 
 
 
 def _run(settings: Settings, options: argparse.Namespace) -> int:
-    language = Language(settings.language)
+    application = Application.open(settings)
+    try:
+        return _shown(application, options)
+    finally:
+        asyncio.run(application.close())
+
+
+def _shown(application: Application, options: argparse.Namespace) -> int:
+    settings, language = application.settings, Language(application.settings.language)
     if options.list:
-        return _list(settings, options)
+        return _list(application.formats, options)
     if not options.messages or not (options.family or settings.model):
         raise PromptUsageError("inspector.usage")
     messages = _messages(options.messages, language)
     # With a family, only a --model on the command line brings a vocabulary, not a configured one.
     is_asked = bool(getattr(options, "model", "")) or not options.family
-    spec = _spec(settings) if is_asked else None
+    spec = _spec(application) if is_asked else None
     tokenizer = Tokenizer(spec.path) if spec else None
-    choice = _choice(settings, options.family, spec, tokenizer)
+    choice = _choice(application.formats, options.family, spec, tokenizer)
     thinking = None if options.thinking is None else options.thinking == "on"
     prompt = choice.format.render(messages, thinking=thinking)
     answer = _answer(choice, prompt, spec, tokenizer, language)
@@ -65,32 +75,29 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
-def _list(settings: Settings, options: argparse.Namespace) -> int:
-    families = Formats(None, settings.data_dir / FAMILIES).families(LOCAL_USER)
+def _list(formats: Formats, options: argparse.Namespace) -> int:
+    families = formats.families(LOCAL_USER)
     rows = [{"name": name, "title": families[name].title} for name in sorted(families)]
     lines = [f"{row['name']:<24}{row['title']}" for row in rows]
     print(json.dumps(rows, ensure_ascii=False) if options.json else "\n".join(lines))
     return 0
 
 
-def _spec(settings: Settings) -> ModelSpec:
-    catalog = Catalog(settings.models_dir, PROJECT_DIR / "models" / "builtin")
-    spec = catalog.get(settings.model)
+def _spec(application: Application) -> ModelSpec:
+    spec = application.catalog.get(application.settings.model)
     if spec.error:
         raise spec.error
     return spec
 
 
 def _choice(
-    settings: Settings, family: str, spec: ModelSpec | None, tokenizer: Tokenizer | None
+    formats: Formats, family: str, spec: ModelSpec | None, tokenizer: Tokenizer | None
 ) -> Choice:
     """The family that was named, else the one this model gets on the page."""
     if family or spec is None or tokenizer is None:
         facts = facts_of(spec, tokenizer) if spec and tokenizer else ModelFacts()
-        families = Formats(None, settings.data_dir / FAMILIES).families(LOCAL_USER)
-        return choose_family(families, facts, user=family)
-    with kept_formats(settings.data_dir) as formats:
-        return formats.choice(spec, tokenizer, LOCAL_USER)
+        return choose_family(formats.families(LOCAL_USER), facts, user=family)
+    return formats.choice(spec, tokenizer, LOCAL_USER)
 
 
 def _answer(

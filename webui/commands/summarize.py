@@ -12,26 +12,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from webui.config import PROJECT_DIR, Settings
-from webui.documents.process import DocumentReader
-from webui.documents.search.embedder_process import EmbedderProcess, LocalEmbedder
-from webui.documents.search.embedding import choose_embedder
-from webui.engine.options import OptionsMemory
-from webui.engine.pool import EnginePool
+from webui.application import Application
+from webui.config import LOCAL_USER, Settings
 from webui.errors import AppError
-from webui.models import Catalog
-from webui.storage import Storage
 from webui.strings import Language, text
-from webui.tasks.formats import FAMILIES, Formats
 from webui.tasks.summarize.exports import ExportFormat, exported
 from webui.tasks.summarize.reading import decoded_text, files_below, read_source
 from webui.tasks.summarize.result import Summary
 from webui.tasks.summarize.settings import Granularity, Mode, Style, SummarySettings
 from webui.tasks.summarize.source import Source, pasted
-from webui.tasks.summarize.summarizer import Planned, RunState, Summarizer, SummaryUpdate
+from webui.tasks.summarize.summarizer import Planned, RunState, SummaryUpdate
 
 AddSettings = Callable[[argparse.ArgumentParser], None]
-OWNER = "local"
 
 
 class SummarizeError(AppError):
@@ -73,15 +65,16 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
             "language": options.to,
         }
     )
+    application = Application.open(settings)
     with asyncio.Runner() as runner:
-        terminal = _Terminal(settings, options, wanted)
+        terminal = _Terminal(application, options, wanted)
         try:
             return runner.run(terminal.summarize_all())
         except KeyboardInterrupt:
             terminal.tell("stopped")
             return 130
         finally:
-            runner.run(terminal.close())
+            runner.run(application.close())
 
 
 def _choice(
@@ -95,45 +88,21 @@ def _choice(
     parser.add_argument(name, choices=names, default=str(usual), help=help_text)
 
 
-def _embedder(settings: Settings, catalog: Catalog) -> LocalEmbedder | None:
-    """What sources are found with by meaning; its process starts when it is first needed."""
-    choice = choose_embedder(
-        catalog.entries().entries,
-        settings.models_dir,
-        PROJECT_DIR / "models" / "builtin-embedder",
-        embedder=settings.embedder,
-    )
-    if choice is None:
-        return None
-    return LocalEmbedder(choice.name, EmbedderProcess(choice.path), choice.is_builtin)
-
-
 class _Terminal:
     def __init__(
-        self, settings: Settings, options: argparse.Namespace, wanted: SummarySettings
+        self, application: Application, options: argparse.Namespace, wanted: SummarySettings
     ) -> None:
-        catalog = Catalog(settings.models_dir, PROJECT_DIR / "models" / "builtin")
-        self._storage = Storage(settings.data_dir / "kajogaki.db")
-        self._pool = EnginePool(catalog, settings, OptionsMemory(self._storage).of)
-        self._reader = DocumentReader()
-        formats = Formats(self._storage, settings.data_dir / FAMILIES)
-        self._embedder = _embedder(settings, catalog)
-        self._summarizer = Summarizer(self._storage, self._pool, formats, lambda: self._embedder)
+        settings = application.settings
+        self._summarizer = application.summarizer
+        self._reader = application.reader
         self._model_id = settings.model
         self._options = options
         self._wanted = wanted
-        if not options.mode and self._pool.spec(settings.model).is_builtin:
+        if not options.mode and application.engines.spec(settings.model).is_builtin:
             self._wanted = replace(wanted, mode=Mode.VERBATIM)  # it chooses better than it writes
         self._format = ExportFormat(options.format)
         self._language = Language(settings.language)
         self._has_line = False
-
-    async def close(self) -> None:
-        await self._pool.close()
-        self._reader.stop()
-        if self._embedder:
-            self._embedder.process.stop()
-        self._storage.close()
 
     async def summarize_all(self) -> int:
         """One result for each file. A file that fails is told; the others go on."""
@@ -185,7 +154,7 @@ class _Terminal:
             return None
         result: Summary | None = None
         updates = self._summarizer.run(
-            OWNER, source, self._wanted, model_id=self._model_id, language=self._language
+            LOCAL_USER, source, self._wanted, model_id=self._model_id, language=self._language
         )
         async with aclosing(updates):
             async for update in updates:
@@ -197,7 +166,7 @@ class _Terminal:
         return result
 
     async def _plan(self, source: Source) -> Planned:
-        plans = self._summarizer.plan(OWNER, source, self._wanted, self._model_id)
+        plans = self._summarizer.plan(LOCAL_USER, source, self._wanted, self._model_id)
         async with aclosing(plans):
             async for event in plans:
                 if isinstance(event, Planned):

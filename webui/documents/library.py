@@ -215,10 +215,7 @@ class Library:
 
     def embedder(self) -> LocalEmbedder | None:
         """The model that documents are embedded with; None while there is none."""
-        if self._embedding is None:
-            return None
-        choice = self._embedding.choice
-        return LocalEmbedder(choice.name, self._embedding.process, choice.is_builtin)
+        return self._embedding.local if self._embedding else None
 
     def search(
         self, owner: str, question: str, limit: int = 10, document_ids: list[str] | None = None

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, cast
 
 import psutil
 
+from webui.config import PROJECT_DIR
 from webui.documents.errors import DocumentError, PasswordNeededError
 from webui.documents.messages import (
     CODEC,
@@ -309,7 +310,7 @@ class _Child:
     def __init__(self, role: Role) -> None:
         environment = {
             **os.environ,
-            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "PYTHONPATH": str(PROJECT_DIR),
             "HF_HUB_OFFLINE": "1",
             "TRANSFORMERS_OFFLINE": "1",
             "HF_HUB_DISABLE_TELEMETRY": "1",

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from webui.config import PROJECT_DIR
 from webui.engine.detokenizer import IncrementalDetokenizer, StopChecker
 from webui.engine.metering import ModelMeter
 from webui.engine.request import (
@@ -326,7 +327,7 @@ class _WorkerProcess:
     def __init__(self, load: LoadModel) -> None:
         environment = {
             **os.environ,
-            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "PYTHONPATH": str(PROJECT_DIR),
             "GGML_NO_BACKTRACE": "1",  # an abort must be over at once, not start a debugger
         }
         self._process = subprocess.Popen(

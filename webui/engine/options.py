@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Protocol
 
-from webui.config import Settings
+from webui.config import LOCAL_USER, Settings
 from webui.engine.memory import physical_cores
 from webui.engine.request import LoadModel
 from webui.errors import AppError
 from webui.models import ModelSpec
 
-OWNER = "local"  # one engine for everybody: the options belong to the installation
 KEY = "model_options:"
 RANGES = {
     "n_ctx": (0, 1 << 24),
@@ -73,14 +72,14 @@ class OptionsMemory:
     def of(self, model_id: str) -> ModelOptions:
         """What was chosen. Something unreadable (an older version's) counts as nothing chosen."""
         try:
-            values = json.loads(self._store.setting(OWNER, KEY + model_id) or "{}")
+            values = json.loads(self._store.setting(LOCAL_USER, KEY + model_id) or "{}")
             return options_of(values)
         except (ValueError, TypeError, AttributeError, BadOptionError):
             return ModelOptions()
 
     def remember(self, model_id: str, options: ModelOptions) -> None:
         chosen = {name: value for name, value in asdict(options).items() if value not in (None, "")}
-        self._store.set_setting(OWNER, KEY + model_id, json.dumps(chosen) if chosen else "")
+        self._store.set_setting(LOCAL_USER, KEY + model_id, json.dumps(chosen) if chosen else "")
 
 
 def options_of(values: Mapping[str, Any]) -> ModelOptions:

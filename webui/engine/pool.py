@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from webui.config import Settings
+from webui.config import LOCAL_USER, Settings
 from webui.engine.client import Engine
 from webui.engine.memory import budget_bytes, needed_bytes
 from webui.engine.metering import Metering
@@ -25,7 +25,6 @@ from webui.errors import AppError
 from webui.models import Catalog, ModelSpec
 
 HEARTBEAT_S = 0.5  # leased() is never quiet for longer
-LOCAL_OWNER = "local"
 
 
 class LoadState(StrEnum):
@@ -137,7 +136,7 @@ class EnginePool:
     # --- leases ----------------------------------------------------------------------------------
 
     async def leased(
-        self, model_id: str = "", owner: str = LOCAL_OWNER, weight: int = 1
+        self, model_id: str = "", owner: str = LOCAL_USER, weight: int = 1
     ) -> AsyncGenerator[Waiting | Engine, None]:
         """Waiting at once and every HEARTBEAT_S, then the engine, which is ours until aclose().
 
@@ -163,7 +162,7 @@ class EnginePool:
             self._end(ticket)
 
     @asynccontextmanager
-    async def lease(self, model_id: str = "", owner: str = LOCAL_OWNER) -> AsyncIterator[Engine]:
+    async def lease(self, model_id: str = "", owner: str = LOCAL_USER) -> AsyncIterator[Engine]:
         """The engine for the length of a block."""
         async with contextlib.aclosing(self.leased(model_id, owner)) as states:
             async for state in states:

@@ -14,12 +14,11 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
+from webui.config import PROJECT_DIR
 from webui.errors import AppError
 
-PROJECT_DIR = Path(__file__).parents[2]
 SPARE_BYTES = 1 << 28  # left free on the disk by what they make
 LIMIT_BYTES = 1 << 20  # of one line
 

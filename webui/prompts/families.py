@@ -13,13 +13,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from webui.config import PROJECT_DIR
 from webui.errors import AppError
 from webui.prompts.format import FimMarks, PromptFormat, Variable
 from webui.prompts.jinja.template import ChatTemplate
 from webui.prompts.reasoning import Reasoning, ReasoningKind
 from webui.prompts.rendered import BosRule
 
-BUILTIN_DIR = Path(__file__).parents[2] / "prompts"
+BUILTIN_DIR = PROJECT_DIR / "prompts"
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 SAMPLING_KEYS = frozenset(
     "temperature top_k top_p min_p repeat_penalty presence_penalty frequency_penalty"

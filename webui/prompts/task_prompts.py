@@ -12,10 +12,11 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from webui.config import PROJECT_DIR
 from webui.errors import AppError
 from webui.strings import Language
 
-TASKS_DIR = Path(__file__).parents[2] / "prompts" / "tasks"
+TASKS_DIR = PROJECT_DIR / "prompts" / "tasks"
 _KEYS = {"system", "user", "variables", "phrases", "family"}
 
 

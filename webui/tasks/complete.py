@@ -10,9 +10,10 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from webui.config import LOCAL_USER
 from webui.engine.client import Delta, Engine, Progress, PromptTooLongError
 from webui.engine.grammar.matcher import Grammar
-from webui.engine.pool import LOCAL_OWNER, EnginePool, Waiting
+from webui.engine.pool import EnginePool, Waiting
 from webui.engine.request import FinishReason, SamplingParams, TokenLogprob, Usage
 from webui.engine.tokenizer import Tokenizer
 from webui.errors import AppError
@@ -38,7 +39,7 @@ class Ask:
     """
 
     model_id: str = ""
-    owner: str = LOCAL_OWNER
+    owner: str = LOCAL_USER
     messages: tuple[Mapping[str, str], ...] = ()
     prompts: tuple[str | tuple[int, ...], ...] = ()
     sampling: Mapping[str, Any] = field(default_factory=dict)  # what is not the model's default

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from webui.config import LOCAL_USER
 from webui.documents.errors import DocumentError
 from webui.documents.process import WorkerDiedError
 from webui.documents.search.embedder_process import EmbedderProcess, LocalEmbedder
-from webui.engine.pool import LOCAL_OWNER, EnginePool
+from webui.engine.pool import EnginePool
 from webui.engine.remote import RemoteEngine
 from webui.engine.turns import TooBusyError
 from webui.tasks.complete import BadAskError
@@ -34,7 +35,7 @@ Input = str | tuple[int, ...]
 class EmbedAsk:
     inputs: tuple[Input, ...]
     model_id: str = ""  # "" = the model that documents are embedded with
-    owner: str = LOCAL_OWNER
+    owner: str = LOCAL_USER
     dimensions: int = 0  # 0 = all that the model gives
     kind: str = ""  # query | document: with the model's own prompt for it
 

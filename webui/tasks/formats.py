@@ -4,13 +4,13 @@ Knows where users' own families are and what a user chose for a model; the choic
 in prompts.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from webui.config import LOCAL_USER
 from webui.engine.tokenizer import Tokenizer
 from webui.errors import AppError
 from webui.models import ModelSpec
@@ -26,9 +26,6 @@ from webui.prompts import (
 from webui.prompts.families import NAME
 from webui.storage import Storage
 
-LOCAL_USER = "local"  # the owner of everything where nobody has to log in
-DATABASE = "kajogaki.db"  # in the data directory
-FAMILIES = "families"  # the folder of users' own families, in the data directory
 FAMILY_SETTING = "family:"  # + a model's id: the user's choice for it, in storage
 
 
@@ -106,18 +103,6 @@ class Formats:
         folder = self.folder(owner) / name
         files = (folder / "chat.jinja", folder / "family.toml")
         return tuple(path.stat().st_mtime_ns for path in files if path.exists())
-
-
-@contextmanager
-def kept_formats(data_dir: Path) -> Iterator[Formats]:
-    """For a command: the formats as they were chosen on the page, if there ever was one."""
-    database = data_dir / DATABASE
-    storage = Storage(database) if database.exists() else None
-    try:
-        yield Formats(storage, data_dir / FAMILIES)
-    finally:
-        if storage:
-            storage.close()
 
 
 def own_folder(families_dir: Path, owner: str) -> Path:

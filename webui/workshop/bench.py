@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 
+from webui.config import LOCAL_USER
 from webui.engine.client import Delta, Engine
 from webui.engine.memory import resident_bytes
 from webui.engine.options import KeyValueStore
@@ -21,7 +22,7 @@ from webui.models import ModelSpec
 STREAMS = (1, 4, 8)
 NUM_PROMPT = 256
 NUM_GENERATED = 48
-OWNER, KEY = "local", "bench_results"
+KEY = "bench_results"
 MAX_KEPT = 200
 SAMPLE = (
     "むかしむかし、ある山のふもとに小さな村がありました。村の人々は毎朝早く起きて畑を耕し、"
@@ -140,7 +141,7 @@ class BenchResults:
     def rows(self) -> list[BenchRow]:
         """By model and streams; none when another version wrote what cannot be read."""
         try:
-            raw = json.loads(self._store.setting(OWNER, KEY) or "[]")
+            raw = json.loads(self._store.setting(LOCAL_USER, KEY) or "[]")
             known = {item.name for item in fields(BenchRow)}
             rows = [
                 BenchRow(**{name: value for name, value in values.items() if name in known})
@@ -155,10 +156,10 @@ class BenchResults:
         for row in new:
             kept[_identity(row)] = row
         newest = sorted(kept.values(), key=lambda row: row.measured_at)[-MAX_KEPT:]
-        self._store.set_setting(OWNER, KEY, json.dumps([asdict(row) for row in newest]))
+        self._store.set_setting(LOCAL_USER, KEY, json.dumps([asdict(row) for row in newest]))
 
     def clear(self) -> None:
-        self._store.set_setting(OWNER, KEY, "")
+        self._store.set_setting(LOCAL_USER, KEY, "")
 
 
 def _identity(row: BenchRow) -> tuple[str, int, str]:

@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from webui.config import PROJECT_DIR
+from webui.config import LOCAL_USER, PROJECT_DIR
 from webui.engine.options import KeyValueStore
 from webui.models import ModelSpec
 from webui.workshop.workshop import Perplexity, Step, perplexity
 
-OWNER, KEY, LOSSES = "local", "perplexity_results", "perplexity_losses:"
+KEY, LOSSES = "perplexity_results", "perplexity_losses:"
 BUILTIN_TEXT = PROJECT_DIR / "models" / "builtin" / "reading.ja.txt"
 MAX_KEPT = 60
 Losses = npt.NDArray[np.float32]
@@ -88,23 +88,23 @@ class PerplexityResults:
         """Those of another version that cannot be read are left out."""
         known = {item.name for item in fields(PerplexityRow)}
         try:
-            raw = json.loads(self._store.setting(OWNER, KEY) or "[]")
+            raw = json.loads(self._store.setting(LOCAL_USER, KEY) or "[]")
             return [PerplexityRow(**row) for row in raw if set(row) == known]
         except (ValueError, TypeError):
             return []
 
     def add(self, row: PerplexityRow, losses: Losses) -> None:
         packed = base64.b64encode(losses.astype("<f4").tobytes()).decode("ascii")
-        self._store.set_setting(OWNER, LOSSES + row.model_id, packed)
+        self._store.set_setting(LOCAL_USER, LOSSES + row.model_id, packed)
         others = [other for other in self.rows() if other.model_id != row.model_id]
         newest = sorted([*others, row], key=lambda one: -one.measured_at)
         for old in newest[MAX_KEPT:]:
-            self._store.set_setting(OWNER, LOSSES + old.model_id, "")
+            self._store.set_setting(LOCAL_USER, LOSSES + old.model_id, "")
         self._write(newest[:MAX_KEPT])
 
     def clear(self) -> None:
         for row in self.rows():
-            self._store.set_setting(OWNER, LOSSES + row.model_id, "")
+            self._store.set_setting(LOCAL_USER, LOSSES + row.model_id, "")
         self._write(())
 
     def ratios(self) -> dict[str, Ratio]:
@@ -130,10 +130,10 @@ class PerplexityResults:
     def _losses_of(self, row: PerplexityRow) -> Losses:
         key = row.model_id, row.measured_at
         if key not in self._losses:
-            packed = self._store.setting(OWNER, LOSSES + row.model_id)
+            packed = self._store.setting(LOCAL_USER, LOSSES + row.model_id)
             self._losses[key] = np.frombuffer(base64.b64decode(packed), "<f4")
         return self._losses[key]
 
     def _write(self, rows: Iterable[PerplexityRow]) -> None:
         values = [asdict(row) for row in rows]
-        self._store.set_setting(OWNER, KEY, json.dumps(values) if values else "")
+        self._store.set_setting(LOCAL_USER, KEY, json.dumps(values) if values else "")

@@ -16,7 +16,6 @@ from webui.api.v1.task_schemas import AnswersRequest, SummariesRequest
 from webui.application import Application
 from webui.engine.pool import EnginePool, LoadState
 from webui.models import ModelSpec, UnknownModelError
-from webui.tasks.complete import Completions
 from webui.tasks.embed import Embeddings
 
 ERRORS: dict[int | str, dict[str, Any]] = {
@@ -45,7 +44,7 @@ def create_v1(application: Application) -> FastAPI:
     add_error_handlers(app)
     engines = application.engines
     budget = TokenBudget(application.settings.tokens_per_minute)
-    answering = Answering(Completions(engines, application.chat.formats), budget)
+    answering = Answering(application.completions, budget)
     embeddings = Embeddings(
         application.library.embedder, engines, application.settings.max_waiting_per_user
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from webui.documents.errors import DocumentError
 from webui.documents.process import Cancelled
-from webui.documents.search.embedder_process import EmbedderProcess
+from webui.documents.search.embedder_process import EmbedderProcess, LocalEmbedder
 from webui.documents.search.model_folder import (
     can_embed,
     check_embedder,
@@ -102,6 +102,11 @@ class Embedding:
         self._failure: AppError | None = None
         self.choice = choice
         self.process = process or EmbedderProcess(choice.path)
+
+    @property
+    def local(self) -> LocalEmbedder:
+        """The model as others know it."""
+        return LocalEmbedder(self.choice.name, self.process, self.choice.is_builtin)
 
     def stop(self) -> None:
         self.process.stop()

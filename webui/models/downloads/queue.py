@@ -19,6 +19,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any
 
+from webui.config import PROJECT_DIR
 from webui.errors import AppError
 from webui.models.downloads.messages import (
     NOTE,
@@ -38,7 +39,6 @@ from webui.models.downloads.messages import (
 SPEED_WINDOW_S = 5.0
 INSPECT_TIMEOUT_S = 60.0
 END_S = 5.0
-PROJECT_DIR = Path(__file__).parents[2]
 
 
 class DownloadState(StrEnum):

@@ -7,8 +7,9 @@ import time
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from webui.config import LOCAL_USER
 from webui.engine.client import Delta, Progress
-from webui.engine.pool import LOCAL_OWNER, Waiting
+from webui.engine.pool import Waiting
 from webui.engine.request import FinishReason, Usage
 from webui.storage import DocumentChoice
 from webui.strings import Language, text
@@ -39,7 +40,7 @@ class Asking:
     """
 
     question: str
-    owner: str = LOCAL_OWNER
+    owner: str = LOCAL_USER
     documents: DocumentChoice = DocumentChoice(is_on=True)
     history: tuple[PastTurn, ...] = ()
     earlier_passages: tuple[NumberedPassage, ...] = ()

@@ -12,8 +12,9 @@ from contextlib import ExitStack, aclosing
 from pathlib import Path
 from types import TracebackType
 
+from webui.config import LOCAL_USER
 from webui.documents.library import Library, packed
-from webui.engine.pool import LOCAL_OWNER, EnginePool
+from webui.engine.pool import EnginePool
 from webui.storage import ChunkRow, Document, Documents, Storage
 from webui.tasks.ask.asker import HEARTBEAT_S, Asker
 from webui.tasks.ask.inquiry import AnswerUpdate, Asking, AskState
@@ -58,7 +59,7 @@ def _filled(owner: str, texts: Iterable[tuple[str, str]]) -> "TemporaryLibrary":
 class TemporaryLibrary:
     """Blocking, for threads."""
 
-    def __init__(self, owner: str = LOCAL_OWNER) -> None:
+    def __init__(self, owner: str = LOCAL_USER) -> None:
         """Raises StorageError when the disk has no room for it."""
         self._owner = owner
         with ExitStack() as undo:

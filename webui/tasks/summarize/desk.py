@@ -50,11 +50,11 @@ class Desk:
 
 
 class SummaryDesk:
-    def __init__(self, storage: Storage, summarizer: Summarizer) -> None:
+    def __init__(self, storage: Storage, summarizer: Summarizer, reader: DocumentReader) -> None:
         self._storage = storage
         self._summarizer = summarizer
         self._desks: dict[str, Desk] = {}
-        self._reader = DocumentReader()
+        self._reader = reader
 
     def of(self, owner: str) -> Desk:
         desk = self._desks.setdefault(owner, Desk())
@@ -67,7 +67,6 @@ class SummaryDesk:
     async def close(self) -> None:
         for desk in self._desks.values():
             await self._stop(desk)
-        await asyncio.to_thread(self._reader.stop)
 
     # --- texts -----------------------------------------------------------------------------------
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import gradio as gr
 
-from webui.application import LOCAL_USER, Application
+from webui.application import Application
+from webui.config import LOCAL_USER
 from webui.errors import AppError
 from webui.strings import Language, text
 from webui.ui.chat import conversation, header_view, sampling_values

@@ -12,7 +12,8 @@ from typing import Any
 
 import gradio as gr
 
-from webui.application import LOCAL_USER, Application
+from webui.application import Application
+from webui.config import LOCAL_USER
 from webui.documents.search.retriever import Found
 from webui.errors import AppError
 from webui.strings import Language

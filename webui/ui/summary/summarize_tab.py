@@ -9,7 +9,8 @@ from typing import Any
 
 import gradio as gr
 
-from webui.application import LOCAL_USER, Application
+from webui.application import Application
+from webui.config import LOCAL_USER
 from webui.tasks.summarize.desk import SummaryDesk
 from webui.tasks.summarize.settings import SummarySettings
 from webui.ui.chat.chat_events import telling
