@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from webui.engine.request import SamplingParams
 from webui.engine.turns import TooBusyError
 from webui.errors import AppError
 from webui.models import Catalog
+from webui.tasks.complete import Ask, Completions, Piece
 
 SAMPLING = SamplingParams(max_tokens=20, temperature=0, ignore_eos=True)
 LONG = replace(SAMPLING, max_tokens=400)
@@ -252,3 +253,53 @@ def test_load_errors_reach_whoever_waits(
         assert await answer(pool, "one")
 
     in_pool(standin, tmp_path, test)
+
+
+def test_one_person_leaves_a_place_for_the_next(standin: Path, tmp_path: Path) -> None:
+    """F8: forty requests of four answers held every slot for as long as they ran."""
+
+    async def test(pool: EnginePool) -> None:
+        async def ask(owner: str, weight: int) -> None:
+            async with aclosing(pool.leased("one", owner, weight)) as states:
+                async for state in states:
+                    if isinstance(state, Engine):
+                        await over.wait()
+                        return
+
+        over = asyncio.Event()
+        greedy = [asyncio.create_task(ask("greedy", weight)) for weight in (2, 2, 1, 1, 9)]
+        while pool.turns.load_of("one") < 3 or len(pool.turns.waiting) < 3:
+            await asyncio.sleep(0.01)
+        async with aclosing(pool.leased("one", "late")) as states:
+            states_until_engine = [state async for state in _until_engine(states)]
+        assert all(isinstance(state, Waiting) for state in states_until_engine)
+        assert {ticket.owner for ticket in pool.turns.running} == {"greedy"}
+        assert pool.turns.load_of("one") == 3
+        over.set()
+        await asyncio.gather(*greedy)
+
+    in_pool(standin, tmp_path, test, login="on", n_slots=4)
+
+
+async def _until_engine(states: AsyncGenerator[Waiting | Engine, None]) -> AsyncIterator[Waiting]:
+    async for state in states:
+        if isinstance(state, Engine):
+            return
+        yield state
+
+
+def test_many_answers_to_one_request_leave_a_place_too(standin: Path, tmp_path: Path) -> None:
+    async def test(pool: EnginePool) -> None:
+        ask = Ask(
+            "one", owner="greedy", prompts=("はい",), num_choices=9, sampling={"max_tokens": 6}
+        )
+        most, done = 0, set()
+        async with aclosing(Completions(pool).run(ask)) as events:
+            async for event in events:
+                engine = pool.loaded("one")
+                most = max(most, engine.num_requests if engine else 0)
+                if isinstance(event, Piece) and event.finish_reason:
+                    done.add(event.choice)
+        assert done == set(range(9)) and most == 3
+
+    in_pool(standin, tmp_path, test, login="on", n_slots=4)

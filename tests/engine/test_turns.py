@@ -45,6 +45,54 @@ def test_limits_name_the_time_to_come_back() -> None:
     assert all_.value.key == "serving.too_busy"
 
 
+def test_one_person_never_holds_the_last_slot() -> None:
+    """F8: forty requests of four answers each held all slots; the next person waited 23 s."""
+    queue = Turns(100, 100, is_shared=True)
+    first, second, other = Ticket("m", "a", 4), Ticket("m", "a", 4), Ticket("m", "b")
+    for ticket in (first, second, other):
+        queue.add(ticket)
+    assert queue.most_at_once(8) == 7 and queue.most_at_once(1) == 1
+    assert not queue.is_at_limit(first, 8)
+    queue.begin(first)
+    assert queue.is_at_limit(second, 8)
+    assert not queue.is_at_limit(Ticket("m", "a", 3), 8)
+    assert not queue.is_at_limit(other, 8)
+    assert not queue.is_at_limit(Ticket("another", "a", 7), 8)
+    queue.begin(other)
+    assert queue.is_at_limit(Ticket("m", "b", 3), 8)  # 5 + 3: it would take the last one
+
+
+def test_alone_on_the_machine_one_may_use_all_slots() -> None:
+    queue = turns()
+    first, second = Ticket("m", "local", 4), Ticket("m", "local", 4)
+    queue.add(first)
+    queue.begin(first)
+    assert queue.most_at_once(8) == 8 and not queue.is_at_limit(second, 8)
+
+
+@settings(deadline=None)
+@given(
+    st.integers(2, 6),
+    st.lists(st.tuples(st.integers(0, 2), st.integers(1, 6), st.booleans()), max_size=60),
+)
+def test_whoever_comes_first_time_finds_a_place_unless_several_people_hold_them(
+    num_slots: int, steps: list[tuple[int, int, bool]]
+) -> None:
+    queue = Turns(100, 100, is_shared=True)
+    for owner, weight, ends_one in steps:
+        if ends_one and queue.running:
+            queue.end(next(iter(queue.running)))
+        ticket = Ticket("m", str(owner), min(weight, queue.most_at_once(num_slots)))
+        queue.add(ticket)
+        has_room = queue.load_of("m") + ticket.weight <= num_slots
+        if has_room and not queue.is_at_limit(ticket, num_slots):
+            queue.begin(ticket)
+        else:
+            queue.end(ticket)
+        if len({ticket.owner for ticket in queue.running}) == 1:
+            assert queue.load_of("m") < num_slots
+
+
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=80))
 def test_nobody_starves(steps: list[tuple[int, bool]]) -> None:

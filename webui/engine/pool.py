@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from webui.config import LOCAL_USER, Settings
+from webui.credentials import login_needed
 from webui.engine.client import Engine
 from webui.engine.memory import budget_bytes, needed_bytes
 from webui.engine.metering import Metering
@@ -85,7 +86,9 @@ class EnginePool:
     ) -> None:
         self.catalog = catalog
         self.metering = Metering()
-        self.turns = Turns(settings.max_waiting, settings.max_waiting_per_user)
+        self.turns = Turns(
+            settings.max_waiting, settings.max_waiting_per_user, is_shared=login_needed(settings)
+        )
         self._settings = settings
         self._options_of = options_of
         self._residents: dict[str, _Resident] = {}
@@ -148,7 +151,7 @@ class EnginePool:
             self._set_state(spec, LoadState.FAILED, error=spec.error)
             raise spec.error
         wanted = await self._want(spec)
-        ticket = Ticket(spec.id, owner, min(weight, wanted.load.n_slots))
+        ticket = Ticket(spec.id, owner, min(weight, self.most_at_once(wanted.load)))
         self.turns.add(ticket)
         self._wanted[ticket] = wanted
         grant = self._grants[ticket] = asyncio.get_running_loop().create_future()
@@ -169,6 +172,10 @@ class EnginePool:
                 if isinstance(state, Engine):
                     yield state
                     return
+
+    def most_at_once(self, load: LoadModel) -> int:
+        """Sequences that the holder of one lease may compute at the same time."""
+        return self.turns.most_at_once(load.n_slots)
 
     async def unload(self, model_id: str = "") -> None:
         """Give back the memory of one model, or of all, once their requests have ended."""
@@ -216,7 +223,8 @@ class EnginePool:
         """Give leases to all who can have one now; begin a load when the next one needs it.
 
         Who waits for memory lets nobody pass, or a busy model would keep it waiting for ever.
-        Who waits for a place on its own model lets those of other models pass.
+        Who waits for a place on its own model lets those of other models pass; who has as many
+        as one person may have lets everybody else pass.
         """
         full: set[str] = set()
         for ticket in self.turns.in_turn():
@@ -224,9 +232,12 @@ class EnginePool:
                 continue
             resident = self._residents.get(ticket.model_id)
             is_ready = resident and resident.engine.is_alive and not resident.is_moving
-            if resident and is_ready and self._has_place(ticket, resident):
-                self._grant(ticket, resident)
-                continue
+            if resident and is_ready:
+                if self.turns.is_at_limit(ticket, resident.engine.load.n_slots):
+                    continue
+                if self._has_place(ticket, resident):
+                    self._grant(ticket, resident)
+                    continue
             full.add(ticket.model_id)
             is_moving = any(other.is_moving for other in self._residents.values())
             if not (is_ready or is_moving or self._make_room_and_load(self._wanted[ticket])):

@@ -3,6 +3,7 @@
 Fair between people, not between requests: next is whoever has the fewest requests running, and of
 those the one who has waited longest. One person's hundred requests therefore stand behind
 another's first, and nobody starves: whoever has nothing running is only behind earlier ones.
+Among several people one place of a model stays free for whoever has nothing running there.
 """
 
 import math
@@ -36,11 +37,15 @@ class Ticket:
 
 
 class Turns:
-    def __init__(self, max_waiting: int, max_waiting_per_owner: int) -> None:
+    def __init__(
+        self, max_waiting: int, max_waiting_per_owner: int, *, is_shared: bool = False
+    ) -> None:
+        """`is_shared`: several people use the models, so nobody may hold all places of one."""
         self.waiting: list[Ticket] = []  # in order of arrival
         self.running: set[Ticket] = set()
         self._max_waiting = max_waiting
         self._max_waiting_per_owner = max_waiting_per_owner
+        self._is_shared = is_shared
         self._durations: deque[float] = deque(maxlen=NUM_REMEMBERED)
 
     def add(self, ticket: Ticket) -> None:
@@ -82,6 +87,21 @@ class Turns:
     def load_of(self, model_id: str) -> int:
         """Sequences that run on this model now."""
         return sum(ticket.weight for ticket in self.running if ticket.model_id == model_id)
+
+    def most_at_once(self, num_slots: int) -> int:
+        """Sequences that one owner may compute on a model of so many slots."""
+        return num_slots - 1 if self._is_shared and num_slots > 1 else num_slots
+
+    def is_at_limit(self, ticket: Ticket, num_slots: int) -> bool:
+        """Whether only this owner has to wait: the free slots are kept for others.
+
+        Whoever has something running there never takes the last free slot; so somebody who comes
+        later waits only for other people's requests, never for one person's alone.
+        """
+        running = [other for other in self.running if other.model_id == ticket.model_id]
+        if not any(other.owner == ticket.owner for other in running):
+            return False
+        return self.load_of(ticket.model_id) + ticket.weight > self.most_at_once(num_slots)
 
     def _retry_after_s(self) -> int:
         """Guess from the last requests: how long until the queue has moved on."""

@@ -109,7 +109,8 @@ class Completions:
                     for number, prompt in enumerate(prompts)
                     for i in range(ask.num_choices)
                 ]
-                async with contextlib.aclosing(_merged(answers)) as events:
+                at_once = self._pool.most_at_once(state.load)
+                async with contextlib.aclosing(_merged(answers, at_once)) as events:
                     async for event in events:
                         yield event
 
@@ -191,16 +192,20 @@ def _piece(choice: int, delta: Delta, parser: ReasoningParser | None) -> Piece:
 
 
 async def _merged(
-    streams: Sequence[AsyncGenerator[Progress | Piece, None]],
+    streams: Sequence[AsyncGenerator[Progress | Piece, None]], at_once: int
 ) -> AsyncGenerator[Progress | Piece, None]:
-    """All events of all streams, as they come. Ends them all when closed or when one fails."""
+    """All events of all streams, as they come; `at_once` of them run at the same time.
+
+    Ends them all when closed or when one fails.
+    """
     if len(streams) == 1:
         async with contextlib.aclosing(streams[0]) as only:
             async for event in only:
                 yield event
         return
     events: asyncio.Queue[Progress | Piece | Exception | None] = asyncio.Queue()
-    tasks = [asyncio.create_task(_drain(stream, events)) for stream in streams]
+    places = asyncio.Semaphore(at_once)
+    tasks = [asyncio.create_task(_drain(stream, events, places)) for stream in streams]
     try:
         num_open = len(tasks)
         while num_open:
@@ -220,8 +225,9 @@ async def _merged(
 async def _drain(
     stream: AsyncGenerator[Progress | Piece, None],
     events: "asyncio.Queue[Progress | Piece | Exception | None]",
+    places: asyncio.Semaphore,
 ) -> None:
-    async with contextlib.aclosing(stream):
+    async with places, contextlib.aclosing(stream):
         try:
             async for event in stream:
                 events.put_nowait(event)
