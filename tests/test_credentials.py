@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from webui.credentials import Credentials, CredentialsError
+from webui.credentials import MAX_SESSIONS, Credentials, CredentialsError
 
 
 @pytest.fixture
@@ -58,18 +58,70 @@ def test_passwords_are_checked_and_end_sessions_when_changed(credentials: Creden
 
 
 def test_sessions_cannot_be_forged(
-    credentials: Credentials, monkeypatch: pytest.MonkeyPatch
+    credentials: Credentials, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     credentials.set_password("太郎", "password-1")
-    credentials.set_password("花子", "password-1")
     session = credentials.new_session("太郎")
-    claim, signature = session.split(".")
-    foreign = credentials.new_session("花子").split(".")[0]
-    for forged in ("", ".", "x.y", f"{foreign}.{signature}", f"{claim}.", claim, "é.é"):
+    content = (tmp_path / "users.json").read_text(encoding="utf-8")
+    assert session not in content  # whoever reads the file gets into no session
+    kept = json.loads(content)["sessions"][0]["hash"]
+    for forged in ("", ".", "x.y", session[:-1], session + "=", kept, "é.é", "A" * 60_000):
         assert credentials.user_of_session(forged) is None
     assert credentials.user_of_session(credentials.new_session("誰か")) is None
     monkeypatch.setattr("webui.credentials.time.time", lambda: 1e11)
     assert credentials.user_of_session(session) is None
+
+
+def test_a_session_that_was_ended_opens_nothing_any_more(
+    credentials: Credentials, tmp_path: Path
+) -> None:
+    """F10: after a logout the old cookie worked for thirty days."""
+    credentials.set_password("太郎", "password-1")
+    session, other = credentials.new_session("太郎"), credentials.new_session("太郎")
+    credentials.end_session(session)
+    credentials.end_session("nobody's")
+    for server in (credentials, Credentials(tmp_path)):  # a restart changes nothing
+        assert server.user_of_session(session) is None
+        assert server.user_of_session(other) == "太郎"
+    credentials.revoke("太郎")
+    credentials.set_password("太郎", "password-1")  # the same one again
+    assert credentials.user_of_session(other) is None
+
+
+def test_sessions_do_not_pile_up(credentials: Credentials, tmp_path: Path) -> None:
+    credentials.set_password("太郎", "password-1")
+    credentials.set_password("花子", "password-1")
+    others = credentials.new_session("花子")
+    tokens = [credentials.new_session("太郎") for _ in range(MAX_SESSIONS + 3)]
+    kept = json.loads((tmp_path / "users.json").read_text(encoding="utf-8"))["sessions"]
+    assert len(kept) == MAX_SESSIONS + 1
+    assert credentials.user_of_session(tokens[2]) is None
+    assert credentials.user_of_session(tokens[3]) == "太郎"
+    assert credentials.user_of_session(others) == "花子"
+
+
+def test_the_first_user_administers_and_whoever_is_made_to(credentials: Credentials) -> None:
+    credentials.create_key("太郎")
+    credentials.create_key("花子")
+    credentials.set_password("次郎", "password-1", is_admin=True)
+    credentials.create_key("次郎")
+    assert credentials.admins() == ["太郎", "次郎"]
+    assert credentials.is_admin("太郎") and not credentials.is_admin("花子")
+    credentials.create_key("花子", is_admin=True)
+    assert credentials.is_admin("花子")
+    credentials.revoke("太郎")
+    assert credentials.admins() == ["次郎", "花子"]
+    credentials.create_key("太郎")  # the name alone gives nothing back
+    assert not credentials.is_admin("太郎")
+
+
+def test_of_an_older_file_the_first_user_administers(tmp_path: Path) -> None:
+    old = {"session_secret": "x", "passwords": {"太郎": "00$00", "花子": "00$00"}, "keys": []}
+    (tmp_path / "users.json").write_text(json.dumps(old), encoding="utf-8")
+    credentials = Credentials(tmp_path)
+    assert credentials.admins() == ["太郎"]
+    credentials.create_key("花子")
+    assert Credentials(tmp_path).admins() == ["太郎"]
 
 
 @pytest.mark.parametrize("user", ["", " ", "a" * 65, "a\nb", "a\u202eb"])

@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,32 @@ def test_a_password_opens_the_page_and_the_cookie_is_kept_from_scripts(
     assert http.get("/v1/models").status_code == 200
     http.post("/logout", json={})
     assert http.get("/").status_code == 303
+
+
+def test_logging_out_ends_the_session_for_a_copied_cookie_too(
+    guarded: Guarded, http: httpx.Client
+) -> None:
+    """F10: the cookie worked for thirty days after the logout."""
+    log_in(http)
+    copied = {"cookie": f"kajogaki_session={http.cookies['kajogaki_session']}"}
+    url = guarded.server.url + "/export/all.json"
+    assert httpx.get(url, headers=copied).status_code == 200
+    assert http.post("/logout", json={}).status_code == 200
+    assert httpx.get(url, headers=copied).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [b"[" * 20_000, b'{"a":' * 5_000, b"[" * 20_000 + b"]" * 20_000, b"1" * 30_000, b"\xff"],
+)
+def test_a_nested_cookie_is_401(guarded: Guarded, claim: bytes) -> None:
+    """F14: it was a RecursionError, so 500 and a traceback for each request without a login."""
+    for cookie in (urlsafe_b64encode(claim).decode() + ".x", "." * 30_000):
+        headers = {"cookie": f"kajogaki_session={cookie}"}
+        answer = httpx.get(guarded.server.url + "/export/all.json", headers=headers)
+        assert answer.status_code == 401
+    log = (guarded.server.folder / "stderr.log").read_text(encoding="utf-8")
+    assert "Traceback" not in log
 
 
 def test_a_wrong_password_is_401_and_too_many_are_429(guarded: Guarded) -> None:

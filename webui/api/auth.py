@@ -161,7 +161,7 @@ def login_routes(credentials: Credentials) -> APIRouter:
         response = JSONResponse({"user": body.user})
         response.set_cookie(
             SESSION_COOKIE,
-            credentials.new_session(body.user),
+            await asyncio.to_thread(credentials.new_session, body.user),
             max_age=SESSION_S,
             httponly=True,
             samesite="lax",
@@ -170,7 +170,10 @@ def login_routes(credentials: Credentials) -> APIRouter:
         return response
 
     @router.post("/logout")
-    async def logout() -> JSONResponse:
+    async def logout(request: Request) -> JSONResponse:
+        """Ends the session here too: a copy of the cookie opens nothing any more."""
+        token = _cookie(request.headers.get("cookie", ""), SESSION_COOKIE)
+        await asyncio.to_thread(credentials.end_session, token)
         response = JSONResponse({})
         response.delete_cookie(SESSION_COOKIE)
         return response

@@ -23,6 +23,7 @@ def add_parser(commands: Any, language: Language, add_settings: AddSettings) -> 
     create.add_argument(
         "--password", action="store_true", help=text("commands.password_help", language)
     )
+    create.add_argument("--admin", action="store_true", help=text("commands.admin_help", language))
     listed = actions.add_parser("list", help=text("commands.keys_list_help", language))
     revoke = actions.add_parser("revoke", help=text("commands.keys_revoke_help", language))
     revoke.add_argument("key", metavar="ID|NAME", help=text("commands.key_help", language))
@@ -39,14 +40,14 @@ def _create(settings: Settings, options: argparse.Namespace) -> int:
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     credentials = Credentials(settings.data_dir)
     if options.password:
-        credentials.set_password(options.user, _password(language))
+        credentials.set_password(options.user, _password(language), is_admin=options.admin)
         _say(
             options,
             {"user": options.user},
             text("commands.password_set", language, user=options.user),
         )
         return 0
-    key, secret = credentials.create_key(options.user)
+    key, secret = credentials.create_key(options.user, is_admin=options.admin)
     shown = {**_shown(key), "key": secret}
     _say(options, shown, text("commands.key_created", language, user=key.user) + f"\n{secret}")
     return 0
@@ -55,10 +56,16 @@ def _create(settings: Settings, options: argparse.Namespace) -> int:
 def _list(settings: Settings, options: argparse.Namespace) -> int:
     credentials = Credentials(settings.data_dir)
     with_password = credentials.users_with_password()
+    admins = credentials.admins()
     keys = [_shown(key) for key in credentials.keys()]
-    lines = [f"{key['id']}  {key['created_at'][:10]}  {key['user']}" for key in keys]
-    lines += [f"{'-' * 8}  {'(password)':10}  {user}" for user in with_password]
-    _say(options, {"keys": keys, "passwords": with_password}, "\n".join(lines))
+    rows = [(key["id"], key["created_at"][:10], key["user"]) for key in keys]
+    rows += [("-" * 8, "(password)", user) for user in with_password]
+    lines = [
+        f"{first}  {second:10}  {user}" + ("  (admin)" if user in admins else "")
+        for first, second, user in rows
+    ]
+    shown = {"keys": keys, "passwords": with_password, "admins": admins}
+    _say(options, shown, "\n".join(lines))
     return 0
 
 
