@@ -27,6 +27,7 @@ from webui.commands import add_commands
 from webui.config import Settings, add_arguments, load_settings
 from webui.credentials import Credentials, login_needed
 from webui.errors import AppError
+from webui.private import FILE_MODE, PRIVATE_UMASK, make_private
 from webui.strings import Language, text
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> int:
 def serve(settings: Settings) -> int:
     """Serve the page until Ctrl+C. Raises AppError before anything is opened."""
     _configure_logging(settings)
+    os.umask(PRIVATE_UMASK)
     _make_writable(settings.data_dir)
     if login_needed(settings) and Credentials(settings.data_dir).is_empty:
         raise StartError("app.no_users", host=settings.host)
@@ -149,7 +151,7 @@ def _configure_logging(settings: Settings) -> None:
 
 def _make_writable(data_dir: Path) -> None:
     try:
-        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(data_dir)
         probe = data_dir / ".write-test"
         probe.write_bytes(b"\0" * 65536)
         probe.unlink()
@@ -161,7 +163,7 @@ def _make_writable(data_dir: Path) -> None:
 def _only_one_on(data_dir: Path) -> Iterator[None]:
     """A second app would take the first one's running answers for interrupted ones."""
     try:
-        with FileLock(data_dir / "lock", timeout=0):
+        with FileLock(data_dir / "lock", timeout=0, mode=FILE_MODE):
             yield
     except Timeout as error:
         raise StartError("app.data_dir_in_use", path=data_dir) from error

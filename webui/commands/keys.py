@@ -10,6 +10,7 @@ from typing import Any
 
 from webui.config import Settings
 from webui.credentials import Credentials, Key
+from webui.private import make_private
 from webui.strings import Language, text
 
 AddSettings = Callable[[argparse.ArgumentParser], None]
@@ -37,7 +38,7 @@ def add_parser(commands: Any, language: Language, add_settings: AddSettings) -> 
 
 def _create(settings: Settings, options: argparse.Namespace) -> int:
     language = Language(settings.language)
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private(settings.data_dir)
     credentials = Credentials(settings.data_dir)
     if options.password:
         credentials.set_password(options.user, _password(language), is_admin=options.admin)

@@ -18,6 +18,7 @@ from typing import Any
 
 from webui.config import PROJECT_DIR
 from webui.errors import AppError
+from webui.private import MODELS_UMASK
 
 SPARE_BYTES = 1 << 28  # left free on the disk by what they make
 LIMIT_BYTES = 1 << 20  # of one line
@@ -39,6 +40,7 @@ async def child(module: str, *arguments: str) -> AsyncIterator[AsyncIterator[Mes
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
         limit=LIMIT_BYTES,
+        umask=MODELS_UMASK,
         env={**os.environ, "PYTHONPATH": str(PROJECT_DIR), "GGML_NO_BACKTRACE": "1"},
     )  # fmt: skip
     try:

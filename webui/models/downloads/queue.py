@@ -35,6 +35,7 @@ from webui.models.downloads.messages import (
     part_of,
     task_of,
 )
+from webui.private import MODELS_UMASK
 
 SPEED_WINDOW_S = 5.0
 INSPECT_TIMEOUT_S = 60.0
@@ -271,6 +272,7 @@ class _Child:
             stderr=subprocess.DEVNULL,
             env=environment,
             encoding="utf-8",
+            umask=MODELS_UMASK,
         )
         self._stopping = threading.Lock()
         with contextlib.suppress(OSError):  # gone at once: messages() ends at once
