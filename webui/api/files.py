@@ -4,6 +4,7 @@ The owner is whoever has logged in.
 """
 
 import json
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +19,7 @@ from webui.errors import AppError
 from webui.storage import InvalidExportError, NotFoundError
 from webui.strings import Language
 from webui.tasks.chat.export import to_markdown
+from webui.tasks.purging import purge
 from webui.ui.boot import ASSETS_PATH, assets
 from webui.ui.chat.activity_view import activity_view
 from webui.ui.language import language_of
@@ -32,7 +34,7 @@ ICON = (
 
 
 def file_routes(application: Application) -> APIRouter:
-    """GET /export/{id or all}.{md or json}, POST /import, GET /activity, GET /page/…"""
+    """GET /export/{id or all}.{md or json}, POST /import and /purge, GET /activity, /page/…"""
     router = APIRouter()
 
     @router.get("/export/{name}.{kind}")
@@ -56,6 +58,8 @@ def file_routes(application: Application) -> APIRouter:
         except AppError as error:
             return _error(error, language, 422)
         return _json({"conversations": ids})
+
+    router.post("/purge")(_purge(application))
 
     @router.get("/activity")
     async def activity(request: Request) -> Response:
@@ -105,6 +109,19 @@ def _export(
             "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file_name(title, kind))}"
         },
     )
+
+
+def _purge(application: Application) -> Callable[[Request], Awaitable[Response]]:
+    async def purge_now(request: Request) -> Response:
+        """What the asker has deleted leaves the disk at once."""
+        storage, owner = application.storage, owner_of(request)
+        try:
+            num_purged = await run_in_threadpool(purge, storage, older_than_s=0, owner=owner)
+        except AppError as error:
+            return _error(error, language_of(request.cookies), 503)
+        return _json({"purged": num_purged})
+
+    return purge_now
 
 
 def _import(application: Application, owner: str, body: bytes) -> list[str]:

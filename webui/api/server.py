@@ -23,6 +23,7 @@ from webui.api.v1.routes import create_v1
 from webui.application import Application
 from webui.credentials import login_needed
 from webui.errors import AppError
+from webui.tasks.purging import purge_at_stop, purge_regularly
 from webui.ui.environment import prepare_gradio
 
 SHUTDOWN_S = 10
@@ -121,10 +122,13 @@ def _lifespan(
         # Goes on with what a killed process has left; its workers start when there is something.
         await asyncio.to_thread(application.library.start)
         warm_up = asyncio.create_task(_warm_up(application))
+        purging = asyncio.create_task(purge_regularly(application.storage))
         try:
             yield
         finally:
             warm_up.cancel()
+            purging.cancel()
+            await purge_at_stop(application.storage)
             await application.close()
 
     return lifespan

@@ -20,6 +20,8 @@ class NotFoundError(AppError):
         super().__init__("storage.not_found")
 
 
+_MAX_PURGED = 500  # messages in one transaction: some tens of milliseconds
+
 _COLUMNS = """id, owner, title, title_is_auto, system_prompt, sampling, model_id, leaf_id,
               created_at, updated_at, documents"""
 
@@ -141,9 +143,32 @@ def show(db: sqlite3.Connection, owner: str, conversation_id: str) -> bool:
     return shown.rowcount > 0
 
 
-def purge(db: sqlite3.Connection, deleted_until: float) -> int:
-    """Removes for good what was hidden by that time; returns how many conversations."""
-    return db.execute("DELETE FROM conversations WHERE deleted_at <= ?", (deleted_until,)).rowcount
+def deleted_ids(db: sqlite3.Connection, until: float, owner: str | None) -> list[str]:
+    """Of what was hidden by that time, of one owner or of all."""
+    rows = db.execute(
+        "SELECT id FROM conversations WHERE deleted_at <= ? AND owner = coalesce(?, owner)",
+        (until, None if owner is None else clean(owner)),
+    )
+    return [id for (id,) in rows]
+
+
+def purge_some(db: sqlite3.Connection, conversation_id: str) -> bool:
+    """Removes the newest messages of a hidden conversation, or at last itself; is any left?
+
+    Children are younger than their parents, so the youngest can always go.
+    """
+    removed = db.execute(
+        """DELETE FROM messages WHERE number IN (
+               SELECT m.number FROM messages m JOIN conversations c ON c.id = m.conversation_id
+               WHERE c.id = ? AND c.deleted_at IS NOT NULL ORDER BY m.number DESC LIMIT ?)""",
+        (conversation_id, _MAX_PURGED),
+    )
+    if removed.rowcount > 0:
+        return True
+    db.execute(
+        "DELETE FROM conversations WHERE id = ? AND deleted_at IS NOT NULL", (conversation_id,)
+    )
+    return False
 
 
 def _to_row(conversation: Conversation) -> dict[str, Any]:

@@ -11,13 +11,14 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from webui.errors import AppError
 from webui.storage.migrations import APPLICATION_ID, MIGRATIONS
 
 BUSY_TIMEOUT_S = 5.0  # how long to wait for another process
+_CHECKPOINT_WAIT_MS = 50  # for readers; whoever wants to write waits as long
 
 _PRAGMAS = (
     "foreign_keys = ON",
@@ -98,6 +99,25 @@ class Database:
             finally:
                 connection.rollback()
                 self._give_back(connection)
+
+    def empty_log(self) -> bool:
+        """Moves the write-ahead log into the file and cuts it to nothing; False: not now.
+
+        What was deleted still stands in the log's older pages; `secure_delete` has overwritten it
+        in the newer ones.
+        """
+        with self._explained():
+            with closing(self._connect()) as connection:  # the slow part, beside readers and writer
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            with self._write_lock:
+                self._writer.execute(f"PRAGMA busy_timeout = {_CHECKPOINT_WAIT_MS}")
+                try:
+                    (busy, _, _) = self._writer.execute(
+                        "PRAGMA wal_checkpoint(TRUNCATE)"
+                    ).fetchone()
+                finally:
+                    self._writer.execute(f"PRAGMA busy_timeout = {round(BUSY_TIMEOUT_S * 1000)}")
+        return not busy
 
     def _take_reader(self) -> sqlite3.Connection:
         try:

@@ -131,10 +131,27 @@ class Storage:
             if conversations.show(db, owner, conversation_id):
                 messages.interrupt(db, conversation_id)
 
-    def purge_deleted(self, older_than_s: float) -> int:
-        """Removes for good what was deleted longer ago; returns how many conversations."""
-        with self._database.write() as db:
-            return conversations.purge(db, time.time() - older_than_s)
+    def purge_deleted(self, older_than_s: float, owner: str | None = None) -> int:
+        """Removes for good what was deleted longer ago, of one owner or of all.
+
+        Returns how many conversations and summaries. Many short transactions: nobody waits long.
+        """
+        until = time.time() - older_than_s
+        with self._database.read() as db:
+            ids = conversations.deleted_ids(db, until, owner)
+        for id in ids:
+            has_messages = True
+            while has_messages:
+                with self._database.write() as db:
+                    has_messages = conversations.purge_some(db, id)
+        return len(ids) + self.summaries.purge_deleted(until, owner)
+
+    def empty_log(self) -> bool:
+        """Writes the log's content into the database: then no file holds what was deleted.
+
+        False when somebody was reading an older state; the next call may do it.
+        """
+        return self._database.empty_log()
 
     # --- messages: a tree; the conversation's leaf names the path that is shown ------------------
 

@@ -143,6 +143,20 @@ class Summaries:
     def restore(self, owner: str, summary_id: str) -> None:
         self._hide(owner, summary_id, None)
 
+    def purge_deleted(self, until: float, owner: str | None = None) -> int:
+        """Removes for good what was hidden by that time, with its parts; how many."""
+        with self._database.read() as db:
+            numbers = db.execute(
+                "SELECT number FROM summaries WHERE deleted_at <= ? AND owner = coalesce(?, owner)",
+                (until, None if owner is None else clean(owner)),
+            ).fetchall()
+        for number in numbers:
+            with self._database.write() as db:
+                db.execute(
+                    "DELETE FROM summaries WHERE number = ? AND deleted_at IS NOT NULL", number
+                )
+        return len(numbers)
+
     def _hide(self, owner: str, summary_id: str, at: float | None) -> None:
         with self._database.write() as db:
             number = _number(db, owner, summary_id, with_deleted=True)

@@ -99,6 +99,20 @@ def test_a_draft_waits_in_its_conversation(open_page: OpenPage, site: Site) -> N
     expect(box).to_have_value("書きかけの文")
 
 
+def test_what_was_deleted_is_erased_on_request(open_page: OpenPage, site: Site) -> None:
+    chat = site.conversation("消してほしい質問", "消してほしい答え", title="消す会話")
+    page = open_page(f"/?chat={chat}")
+    page.locator(".conv.on").hover()
+    page.locator(".conv.on").get_by_role("button", name="削除").click()
+    expect(page.locator(".toast")).to_contain_text("消す会話")
+    page.get_by_role("button", name="書き出し・読み込み").click()
+    page.get_by_role("menuitem", name="削除したものを完全に消す").click()
+    page.get_by_role("dialog").get_by_role("button", name="完全に消す").click()
+    expect(page.locator(".toast").last).to_contain_text("1件を完全に消しました")
+    with pytest.raises(NotFoundError):
+        site.storage.restore_conversation(OWNER, chat)
+
+
 @pytest.mark.thorough
 def test_conversations_are_exported_and_imported_again(open_page: OpenPage, site: Site) -> None:
     chat = site.conversation("質問です", "答えです", title="持ち出す会話")

@@ -3,7 +3,7 @@
 import { activity } from "./activity.js";
 import { follow, h, icon, iconButton, listing, on, openConversation, send, state, store, t,
   emit, isPhone } from "./core.js";
-import { menu, toast } from "./dialogs.js";
+import { confirmed, menu, toast } from "./dialogs.js";
 import { toggleInspector } from "./inspector.js";
 import { viewTitle } from "./navigation.js";
 
@@ -86,8 +86,23 @@ function fileMenu(button) {
     ...(isPhone() ? [{ label: t("open_prompt"), icon: "eye", run: toggleInspector }, "-"] : []),
     ...(state.conversation ? [...files(state.conversation, t("export_one")), "-"] : []),
     ...files("all", t("export_all")), "-",
-    { label: t("import"), icon: "upload", run: chooseImport },
+    { label: t("import"), icon: "upload", run: chooseImport }, "-",
+    { label: t("purge"), icon: "trash", run: purge },
   ]);
+}
+
+/** What was deleted leaves the disk now, not in some minutes. */
+async function purge() {
+  if (!await confirmed(t("purge_question"), t("purge_yes"))) return;
+  try {
+    const answer = await fetch("/purge", { method: "POST", body: "{}",
+      headers: { "content-type": "application/json" } });
+    const result = await answer.json();
+    if (!answer.ok) throw new Error(typeof result.error === "string" ? result.error : t("unexpected"));
+    toast(t("purged", { n: result.purged }));
+  } catch (error) {
+    toast(error.message || t("unexpected"), { isError: true });
+  }
 }
 
 function chooseImport() {
