@@ -17,7 +17,7 @@ import zlib
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,8 @@ from webui.storage import (
     PageRow,
     StorageError,
 )
-from webui.text.pages import Chunk, Page, PageProblem, RecognisedPage, TextRun
+from webui.text.pages import Chunk, Page, PageProblem, RecognisedPage, Span, TextRun
+from webui.text.places import Place, place_from
 
 log = logging.getLogger(__name__)
 
@@ -259,6 +260,15 @@ class Library:
     def page(self, owner: str, document_id: str, number: int) -> Page:
         return unpacked(self._documents.page(owner, document_id, number))
 
+    def place(self, owner: str, document_id: str, span: Span) -> Place | None:
+        """Where the span stands, in the words of its kind; None where its page's number says it."""
+        first = self.page(owner, document_id, span.page_from)
+        if span.page_to == span.page_from:
+            return first.place_of(span.char_from, span.char_to)
+        begin = first.place_of(span.char_from, len(first.text))
+        end = self.page(owner, document_id, span.page_to).place_of(0, span.char_to)
+        return begin.until(end) if begin and end else begin
+
     def picture(self, owner: str, document_id: str, number: int, width: int = 1000) -> bytes:
         """A page as PNG. Raises PasswordNeededError after a restart, where the file has one."""
         document = self._documents.document(owner, document_id)
@@ -465,10 +475,13 @@ def packed(page: Page) -> PageRow:
         (run.start, run.is_vertical, run.near, run.far, [edge / 10 for edge in run.edges])
         for run in page.runs
     ]
+    kept: Any = runs
+    if page.places:
+        kept = {"runs": runs, "places": [[at, asdict(place)] for at, place in page.places]}
     return PageRow(
         page.number,
         page.text,
-        zlib.compress(json.dumps(runs).encode()),
+        zlib.compress(json.dumps(kept).encode()),
         page.width,
         page.height,
         page.continues,
@@ -479,12 +492,21 @@ def packed(page: Page) -> PageRow:
 
 def unpacked(row: PageRow) -> Page:
     """Inverse of `packed`."""
+    kept = json.loads(zlib.decompress(row.places))
+    if isinstance(kept, list):  # only runs: of a kind with paper pages, or saved before 0100
+        kept = {"runs": kept, "places": []}
     runs = tuple(
         TextRun(start, is_vertical, near, far, array("i", (round(edge * 10) for edge in edges)))
-        for start, is_vertical, near, far, edges in json.loads(zlib.decompress(row.places))
+        for start, is_vertical, near, far, edges in kept["runs"]
     )
     page = Page(row.page, row.text, runs, row.width, row.height, row.continues)
-    return replace(page, problem=PageProblem(row.problem), is_recognised=row.is_recognised)
+    marks = ((at, place_from(place)) for at, place in kept["places"])
+    return replace(
+        page,
+        problem=PageProblem(row.problem),
+        is_recognised=row.is_recognised,
+        places=tuple((at, place) for at, place in marks if place),
+    )
 
 
 def _chunk_row(chunk: Chunk) -> ChunkRow:

@@ -11,6 +11,8 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from webui.text.places import Place, PlaceMark, place_between
+
 Box = tuple[float, float, float, float]  # left, top, right, bottom in points from the top left
 if TYPE_CHECKING:
     Tenths = array[int]  # of a point
@@ -84,6 +86,16 @@ class Page:
     continues: bool = False  # the last paragraph goes on on the next page
     problem: PageProblem = PageProblem.NONE
     is_recognised: bool = False  # the text is character recognition's, not the file's
+    places: tuple[PlaceMark, ...] = ()  # empty where the number says it: the pages of a PDF
+
+    @property
+    def place(self) -> Place | None:
+        """Where all of it stands; None where the page's number says it."""
+        return self.place_of(0, len(self.text))
+
+    def place_of(self, start: int, end: int) -> Place | None:
+        """Where the characters from `start` to `end` stand."""
+        return place_between(self.places, start, end)
 
     def boxes(self, start: int, end: int) -> list[Box]:
         """Where the characters from `start` to `end` stand, one box for each printed line."""

@@ -207,6 +207,7 @@ class Asker:
             window.quote,
             window.score,
             is_marked,
+            self._searcher.where(owner, passage.document_id, span),
         )
 
     def _can_rewrite(self, spec: ModelSpec) -> bool:

@@ -26,7 +26,7 @@ def source_lines(answer: Answer, language: Language) -> Iterator[str]:
     if answer.abstention and answer.passages:
         yield "**" + text("ask.nearest", language) + "**"
         yield "\n".join(
-            _line(passage, passage.page, passage.text, language) for passage in answer.passages
+            _line(passage, passage, passage.text, language) for passage in answer.passages
         )
         return
     cited = answer.cited()
@@ -34,7 +34,7 @@ def source_lines(answer: Answer, language: Language) -> Iterator[str]:
         best = {citation.number: citation for citation in sorted(answer.citations, key=_score)}
         yield "**" + text("ask.sources", language) + "**"
         yield "\n".join(
-            _line(passage, best[passage.number].page, best[passage.number].quote, language)
+            _line(passage, best[passage.number], best[passage.number].quote, language)
             for passage in cited
         )
     unfound = dict.fromkeys(flag.text for flag in answer.flags if flag.kind in _NOT_THERE)
@@ -68,6 +68,7 @@ def _citation(citation: Citation) -> dict[str, Any]:
         "number": citation.number,
         "file": citation.file,
         "page": citation.page or None,
+        "place": citation.place.values() if citation.place else None,
         "quote": citation.quote,
         "score": round(citation.score, 3),
         "start": citation.start,
@@ -83,6 +84,7 @@ def _passage(passage: NumberedPassage, is_cited: bool) -> dict[str, Any]:
         "number": passage.number,
         "file": passage.file,
         "page": passage.page or None,
+        "place": passage.place.values() if passage.place else None,
         "title": passage.title,
         "text": passage.text,
         "score": round(passage.score, 6),
@@ -93,9 +95,18 @@ def _passage(passage: NumberedPassage, is_cited: bool) -> dict[str, Any]:
     }
 
 
-def _line(passage: NumberedPassage, page: int, quote: str, language: Language) -> str:
-    name = escaped(passage.file)
-    place = text("ask.place", language, file=name, page=page) if page else name
+def place_label(found: NumberedPassage | Citation, language: Language) -> str:
+    """「3ページ」, 「シート「4月」!B12」; "" where the document is all there is to say."""
+    if found.place:
+        return found.place.label(language)
+    return text("place.page", language, number=found.page) if found.page else ""
+
+
+def _line(
+    passage: NumberedPassage, found: NumberedPassage | Citation, quote: str, language: Language
+) -> str:
+    name, label = escaped(passage.file), escaped(place_label(found, language))
+    place = text("ask.place", language, file=name, place=label) if label else name
     words = " ".join(quote.split())
     shown = words if len(words) <= MAX_QUOTE_CHARS else words[: MAX_QUOTE_CHARS - 1] + "…"
     quoted = text("ask.quote", language, text=escaped(shown))

@@ -19,6 +19,7 @@ from webui.tasks.ask.quoting import Quote, quotes_grammar
 from webui.tasks.ask.result import NumberedPassage
 from webui.tasks.formats import known_variables
 from webui.tasks.sampling import sampling_of
+from webui.text.places import PlaceKind
 
 MAX_PASSAGES = 6  # 2,000 characters: the answer stands in them for .97 of JSQuAD's questions
 TITLE_CHARS = 80
@@ -77,7 +78,9 @@ def answer_prompt(
 
     def rendered(count: int) -> tuple[list[int], Callable[[], ReasoningParser]]:
         messages = wording.messages(
-            passages="".join(_passage(wording, item) for item in passages[:count]).rstrip(),
+            passages="".join(
+                _passage(wording, item, language) for item in passages[:count]
+            ).rstrip(),
             conditions=_conditions(wording),
             question=" ".join(question.split()),
         )
@@ -107,8 +110,10 @@ def _conditions(wording: TaskPrompt) -> str:
     return "".join(map(wording.phrase, ("cite", "abstain", "faithful", "end")))
 
 
-def _passage(wording: TaskPrompt, passage: NumberedPassage) -> str:
+def _passage(wording: TaskPrompt, passage: NumberedPassage, language: Language) -> str:
     page = wording.phrase("page", page=passage.page) if passage.page else ""
+    if passage.place and passage.place.kind is not PlaceKind.PARAGRAPH:  # its title is that
+        page = f" {passage.place.label(language)}"
     title = " ".join(f"{passage.file}{page} {passage.title}".split())[:TITLE_CHARS]
     return wording.phrase(
         "passage", number=passage.number, title=_tame(title), text=_tame(passage.text)

@@ -10,6 +10,7 @@ from typing import Any
 
 from webui.text.grounding import Flag, FlagKind
 from webui.text.pages import Span
+from webui.text.places import Place, place_from
 
 
 class Abstention(StrEnum):
@@ -36,6 +37,7 @@ class NumberedPassage:
     text: str
     score: float  # compares only within one answer
     relevance: float  # 0..1: how much of the question it speaks of
+    place: Place | None = None  # where it stands, in a kind without pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Citation:
     quote: str
     score: float  # 0..1: the share of the sentence's words, names and numbers found there
     is_marked: bool  # the model put [number] there itself; False: found by comparing
+    place: Place | None = None  # of the quotation, in a kind without pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,7 @@ def _passage(item: Mapping[str, Any]) -> NumberedPassage:
         _text(item, "text"),
         float(item["score"]),
         float(item["relevance"]),
+        place_from(item.get("place")),
     )
 
 
@@ -126,6 +130,7 @@ def _citation(item: Mapping[str, Any], num_chars: int) -> Citation:
         _text(item, "quote"),
         float(item["score"]),
         item["is_marked"] is True,
+        place_from(item.get("place")),
     )
 
 

@@ -14,6 +14,7 @@ from webui.strings import Language, text
 from webui.tasks.ask.relevance import QuestionWords
 from webui.tasks.ask.result import NumberedPassage
 from webui.text.pages import Kind, Span
+from webui.text.places import Place
 from webui.text.splitter import Source
 
 MAX_FOUND = 20
@@ -89,6 +90,13 @@ class Searcher:
             return span
         return Source(pages).span(span.char_from + start, span.char_from + end)
 
+    def where(self, owner: str, document_id: str, span: Span) -> Place | None:
+        """Sheet and cells, slide, heading…; None where there are pages, or nothing any more."""
+        try:
+            return self._library.place(owner, document_id, span)
+        except NotFoundError:  # removed meanwhile
+            return None
+
     def _among(
         self, owner: str, choice: DocumentChoice, language: Language
     ) -> tuple[list[str] | None, list[str]]:
@@ -126,6 +134,7 @@ class Searcher:
                 round(
                     words.share_in(f"{passage.document_name}\n{passage.title}\n{passage.text}"), 3
                 ),
+                self.where(owner, passage.document_id, passage.span),
             )
             for number, passage in enumerate(found, start=1)
         )

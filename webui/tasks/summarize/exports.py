@@ -58,7 +58,7 @@ def to_markdown(summary: Summary, language: Language) -> str:
     for title, bullets in _by_section(summary):
         lines += [f"## {_escaped(title)}", ""] if title else []
         for bullet in bullets:
-            links = " ".join(_links(summary, bullet))
+            links = " ".join(_links(summary, bullet, language))
             lines.append(f"- {_escaped(bullet.text)}{' ' + links if links else ''}")
             lines += [f"  - ⚠ {_flag_text(flag, language)}" for flag in bullet.flags]
         lines.append("")
@@ -117,20 +117,26 @@ def _by_section(summary: Summary) -> Iterator[tuple[str, list[Bullet]]]:
         yield title, list(bullets)
 
 
-def _links(summary: Summary, bullet: Bullet) -> Iterator[str]:
-    placed = [(_page(source), source.page) for source in bullet.sources if source.page]
-    for label, page in dict.fromkeys(placed):
-        yield f"[{label}]({quote(summary.file_name)}#page={page})"
+def _links(summary: Summary, bullet: Bullet, language: Language) -> Iterator[str]:
+    labels = {
+        place_label(source, language): f"#page={source.page}" if source.page else ""
+        for source in bullet.sources
+        if source.page or source.place
+    }
+    for label, part in labels.items():
+        yield f"[{_escaped(label)}]({quote(summary.file_name)}{part})"
 
 
-def _page(source: Quote) -> str:
-    """The mark that the page and `note_by_meaning` use for what was found by meaning."""
+def place_label(source: Quote, language: Language) -> str:
+    """Page or place, with the mark that `note_by_meaning` uses for what was found by meaning."""
     mark = "≈ " if source.by == "meaning" else ""
+    if source.place:
+        return mark + source.place.label(language)
     return f"{mark}p.{source.page}" if source.page else mark.strip()
 
 
 def _source_text(source: Quote, language: Language) -> str:
-    where = f"{_page(source)} ".lstrip()
+    where = f"{place_label(source, language)} ".lstrip()
     return f"{where}「{source.quote}」" if language is Language.JA else f'{where}"{source.quote}"'
 
 

@@ -17,6 +17,7 @@ from webui.tasks.summarize.settings import Mode, SummarySettings
 from webui.tasks.summarize.source import Source
 from webui.text.grounding import By, Flag, FlagKind, Grounding
 from webui.text.language import is_in, main_language
+from webui.text.places import Place, place_between, place_from
 
 MIN_SECTIONS_FOR_TITLES = 2
 MAX_STRIP = 120  # cells of the coverage strip
@@ -32,6 +33,7 @@ class Quote:
     start: int
     end: int
     by: By = "words"  # what they have in common
+    place: Place | None = None  # where it stands, in a kind without pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,10 @@ def summary_from(values: dict[str, Any]) -> Summary:
     bullets = tuple(
         Bullet(
             bullet["text"],
-            tuple(Quote(**quote) for quote in bullet["sources"]),
+            tuple(
+                Quote(**{**quote, "place": place_from(quote.get("place"))})
+                for quote in bullet["sources"]
+            ),
             tuple(Flag(**{**flag, "kind": FlagKind(flag["kind"])}) for flag in bullet["flags"]),
             bullet["section"],
         )
@@ -133,7 +138,10 @@ def _bullet(source: Source, text: str, found: Grounding, has_titles: bool) -> Bu
     for support in found.sources:
         place = source.sentences[support.index]
         quote = source.text[place.start : place.end]
-        quotes.append(Quote(place.page, quote, support.score, place.start, place.end, support.by))
+        where = place_between(source.marks, place.start, place.end)
+        quotes.append(
+            Quote(place.page, quote, support.score, place.start, place.end, support.by, where)
+        )
     title = _heading_above(source, found.sources[0].index) if has_titles and quotes else ""
     return replace(Bullet(text, tuple(quotes), found.flags), section=title)
 

@@ -8,7 +8,8 @@ import hashlib
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import accumulate
 from typing import Any
 
 from webui.errors import AppError
@@ -16,6 +17,7 @@ from webui.text import pages as document_pages
 from webui.text import splitter
 from webui.text.characters import repaired_text
 from webui.text.pages import Page, PageProblem
+from webui.text.places import PlaceMark, place_from
 from webui.text.titles import title_from
 
 MAX_CHARS = 5_000_000
@@ -44,6 +46,7 @@ class Source:
     file_name: str = ""  # "" = pasted
     page_starts: tuple[tuple[int, int], ...] = ()  # (first character, page number)
     unusable_pages: tuple[tuple[int, str], ...] = ()  # (page number, PageProblem)
+    marks: tuple[PlaceMark, ...] = ()  # of a kind without pages
 
     def sentence(self, index: int) -> str:
         place = self.sentences[index]
@@ -61,6 +64,7 @@ class Source:
             "file_name": self.file_name,
             "page_starts": [list(pair) for pair in self.page_starts],
             "unusable_pages": [list(pair) for pair in self.unusable_pages],
+            "marks": [[at, asdict(place)] for at, place in self.marks],
         }
 
 
@@ -81,7 +85,7 @@ def from_pages(
     _check_length(sum(len(page.text) for page in pages))
     unusable = tuple((page.number, str(page.problem)) for page in pages if page.problem)
     if is_wrapped:
-        pages = [Page(page.number, _unwrapped(page.text), problem=page.problem) for page in pages]
+        pages = [_unwrapped_page(page) for page in pages]
     usable = list(document_pages.usable(pages))
     text = document_pages.whole_text(usable)
     if not any(map(str.isalnum, text)):
@@ -94,6 +98,7 @@ def from_pages(
         file_name,
         starts,
         unusable,
+        _marks(usable),
     )
 
 
@@ -114,7 +119,28 @@ def source_from(values: dict[str, Any]) -> Source:
         str(values["file_name"]),
         starts,
         tuple((int(number), str(problem)) for number, problem in values["unusable_pages"]),
+        tuple(
+            (int(at), place)
+            for at, kept in values.get("marks", ())
+            if (place := place_from(kept)) is not None
+        ),
     )
+
+
+def _unwrapped_page(page: Page) -> Page:
+    text = _unwrapped(page.text)
+    marks: list[PlaceMark] = []
+    last = position = num_before = num_seen = 0
+    for at, place in page.places:  # only white space was taken away, so letters count
+        num_before += sum(not char.isspace() for char in page.text[last:at])
+        last = at
+        while num_seen < num_before:
+            num_seen += not text[position].isspace()
+            position += 1
+        while text[position : position + 1].isspace():
+            position += 1
+        marks.append((position, place))
+    return Page(page.number, text, problem=page.problem, places=tuple(marks))
 
 
 def _unwrapped(text: str) -> str:
@@ -138,11 +164,24 @@ def _places(source: splitter.Source, starts: Sequence[tuple[int, int]]) -> tuple
 
 
 def _page_starts(pages: Sequence[Page]) -> tuple[tuple[int, int], ...]:
-    starts, position = [], 0
-    for page in pages:
-        starts.append((position, page.number))
-        position += len(page.text) + (0 if page.continues else 1)
-    return tuple(starts)
+    return tuple(
+        (start, 0 if page.places else page.number)
+        for start, page in zip(_offsets(pages), pages, strict=True)
+    )
+
+
+def _marks(pages: Sequence[Page]) -> tuple[PlaceMark, ...]:
+    return tuple(
+        (start + at, place)
+        for start, page in zip(_offsets(pages), pages, strict=True)
+        for at, place in page.places
+    )
+
+
+def _offsets(pages: Sequence[Page]) -> list[int]:
+    """Where each page begins in their whole text."""
+    lengths = (len(page.text) + (0 if page.continues else 1) for page in pages[:-1])
+    return list(accumulate(lengths, initial=0)) if pages else []
 
 
 def _page_at(starts: Sequence[tuple[int, int]], position: int) -> int:

@@ -163,7 +163,7 @@ function showChunks(detail) {
     h("ol", {}, detail.chunks.map((one) => h("li", {}, h("button", { type: "button", class: "chunk", onclick: () => {
       dialog.close();
       openSource([{ document: detail.document, page: one.page, span: one.span, name: detail.name }], 0);
-    } }, h("span", { class: "quiet" }, [`p.${one.page}`, one.title].filter(Boolean).join("　")), one.text)))));
+    } }, h("span", { class: "quiet" }, [one.at || `p.${one.page}`, one.title].filter(Boolean).join("　")), one.text)))));
   dialog.addEventListener("close", () => dialog.remove());
   layer().append(dialog);
   dialog.showModal();

@@ -80,6 +80,7 @@ function drawFound() {
 
 function pageLabel(one) {
   const document = shown.view?.documents.find((item) => item.id === one.document);
+  if (one.at) return h("span", { class: "page" }, one.at);
   if (document && !document.has_pages) return null;
   return h("span", { class: "page" }, one.page_to > one.page ? `p.${one.page}–${one.page_to}` : `p.${one.page}`);
 }

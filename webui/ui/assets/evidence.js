@@ -47,7 +47,7 @@ function cite(places, index) {
     title: from(place), onclick: open(places, index) }, String(place.number));
 }
 
-const from = (place) => (place.has_pages ? `${place.name} p.${place.page}` : place.name);
+const from = (place) => (place.at ? `${place.name} ${place.at}` : place.name);
 
 function textNodes(body) {
   const walker = document.createTreeWalker(body, NodeFilter.SHOW_TEXT);

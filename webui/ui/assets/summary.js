@@ -315,8 +315,7 @@ function bullets() {
   let section = "";
   return h("ol", { class: "result" }, result.bullets.map((bullet, index) => {
     const head = bullet.section && bullet.section !== section ? h("h3", {}, section = bullet.section) : null;
-    const pages = [...new Set(bullet.sources.filter((one) => one.page)
-      .map((one) => `${one.by === "meaning" ? "≈ " : ""}p.${one.page}`))];
+    const pages = [...new Set(bullet.sources.filter((one) => one.page || one.place).map((one) => one.at))];
     return h("li", {}, head,
       h("button", { type: "button", class: "bullet", "data-bullet": String(index), "aria-pressed": "false",
         onclick: () => chooseBullet(index) }, h("span", { class: "words" }, marked(bullet)),
@@ -356,9 +355,13 @@ function sourceText() {
   const pieces = [];
   let position = 0;
   let page = 0;
+  let next = 0; // of the places
   for (const [start, end, at] of result.sentences) {
     pieces.push(chars.slice(position, start).join(""));
     if (at && at !== page) pieces.push(h("span", { class: "page" }, `p.${page = at}`));
+    const last = next;
+    while (next < result.places.length && result.places[next][0] <= start) next += 1;
+    if (next > last) pieces.push(h("span", { class: "page" }, result.places[next - 1][1]));
     const text = chars.slice(start, end).join("");
     const bullets = owners.get(start);
     pieces.push(bullets ? h("button", { type: "button", class: "sentence", "data-start": String(start),

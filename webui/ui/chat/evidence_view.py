@@ -12,7 +12,6 @@ from webui.storage import Message
 from webui.strings import Language, text
 from webui.tasks.ask.result import Answer, Citation, NumberedPassage, answer_from
 from webui.text.grounding import Flag, FlagKind
-from webui.text.pages import Span
 
 MARK = re.compile(r"\[(\d{1,2})\]")
 WHOLE = (FlagKind.UNSUPPORTED, FlagKind.UNALIGNED)  # said of a sentence, not of a word
@@ -26,7 +25,7 @@ class PlaceView(TypedDict):
     document: str
     name: str
     page: int
-    has_pages: bool
+    at: str  # "p.3", 「シート「4月」!B12」; "" where the document is all there is to say
     span: list[int]
     quote: str
 
@@ -44,8 +43,9 @@ def evidence_view(message: Message, language: Language) -> EvidenceView | None:
     answer = answer_from(message.content, message.evidence) if message.evidence else None
     if answer is None:
         return None
-    places, marks = _marks(answer)
-    nearest = [_passage_place(passage) for passage in answer.passages] if answer.abstention else []
+    places, marks = _marks(answer, language)
+    near = answer.passages if answer.abstention else ()
+    nearest = [_passage_place(passage, language) for passage in near]
     return EvidenceView(
         places=places,
         marks=marks,
@@ -55,7 +55,7 @@ def evidence_view(message: Message, language: Language) -> EvidenceView | None:
     )
 
 
-def _marks(answer: Answer) -> tuple[list[PlaceView], list[list[int]]]:
+def _marks(answer: Answer, language: Language) -> tuple[list[PlaceView], list[list[int]]]:
     passages = {passage.number: passage for passage in answer.passages}
     places: list[PlaceView] = []
     marks: list[list[int]] = []
@@ -63,33 +63,42 @@ def _marks(answer: Answer) -> tuple[list[PlaceView], list[list[int]]]:
         number = int(match[1])
         if number not in passages:
             continue
-        place = _place_of(answer.citations, passages[number], match.start())
+        place = _place_of(answer.citations, passages[number], match.start(), language)
         if place not in places:
             places.append(place)
         marks.append([number, places.index(place)])
     return places, marks
 
 
-def _place_of(citations: Sequence[Citation], passage: NumberedPassage, at: int) -> PlaceView:
+def _place_of(
+    citations: Sequence[Citation], passage: NumberedPassage, at: int, language: Language
+) -> PlaceView:
     """The sentence of the passage that the text around `at` rests on; else all of the passage."""
     own = [citation for citation in citations if citation.number == passage.number]
     if not own:
-        return _passage_place(passage)
+        return _passage_place(passage, language)
     nearest = min(own, key=lambda one: max(one.start - at, at - one.end, 0))
-    return _place(passage, nearest.page, nearest.span, nearest.quote)
+    return _place(passage, nearest, nearest.quote, language)
 
 
-def _passage_place(passage: NumberedPassage) -> PlaceView:
-    return _place(passage, passage.page, passage.span, passage.text[:MAX_SHOWN_CHARS])
+def _passage_place(passage: NumberedPassage, language: Language) -> PlaceView:
+    return _place(passage, passage, passage.text[:MAX_SHOWN_CHARS], language)
 
 
-def _place(passage: NumberedPassage, page: int, span: Span, quote: str) -> PlaceView:
+def _place(
+    passage: NumberedPassage, found: NumberedPassage | Citation, quote: str, language: Language
+) -> PlaceView:
+    page, span = found.page, found.span
+    if found.place:
+        at = found.place.label(language)
+    else:
+        at = f"p.{page}" if page else ""
     return PlaceView(
         number=passage.number,
         document=passage.document_id,
         name=passage.file,
         page=page or span.page_from or 1,
-        has_pages=page > 0,
+        at=at,
         span=[span.page_from, span.char_from, span.page_to, span.char_to],
         quote=quote,
     )

@@ -89,7 +89,7 @@ class DocumentsEvents:
                 return head | {"found": self._search(owner, data, language)}
             case "chunks":
                 wanted = text_of(data, "document")
-                shown = chunks_view(self._library, self._documents, owner, wanted)
+                shown = chunks_view(self._library, self._documents, owner, wanted, language)
                 return head | {"detail": shown}
             case "choices":
                 return head | {"choices": choices_view(self._documents, owner)}
@@ -141,7 +141,7 @@ class DocumentsEvents:
             found = self._library.search(owner, question, NUM_FOUND, among)
         except AppError as error:  # the page waits for an answer before it searches again
             found = Found([], used_vectors=False, problem=error)
-        return found_view(found, question, language)
+        return found_view(self._library, owner, found, question, language)
 
     def rename(self, owner: str, data: dict[str, Any]) -> None:
         self._documents.rename_document(owner, text_of(data, "document"), _name(data))

@@ -14,9 +14,9 @@ from webui.documents.search.embedding import EmbedderState, EmbedderStatus
 from webui.documents.search.marks import marked
 from webui.documents.search.retriever import Found, Passage
 from webui.errors import AppError
-from webui.storage import Collection, Document, Documents, DocumentStatus
+from webui.storage import ChunkRow, Collection, Document, Documents, DocumentStatus, NotFoundError
 from webui.strings import Language, table, text
-from webui.text.pages import Kind
+from webui.text.pages import Kind, Page
 
 SECTION = "documents_page."
 NUM_SHOWN = 200  # documents; more on request
@@ -75,20 +75,28 @@ def view_strings(language: Language) -> dict[str, str]:
     }
 
 
-def found_view(found: Found, question: str, language: Language) -> dict[str, Any]:
+def found_view(
+    library: Library, owner: str, found: Found, question: str, language: Language
+) -> dict[str, Any]:
     """Passages with the question's words marked in them."""
     return {
         "question": question,
-        "passages": [_passage_view(passage, question) for passage in found.passages],
+        "passages": [
+            _passage_view(passage, question, _place_label(library, owner, passage, language))
+            for passage in found.passages
+        ],
         "used_vectors": found.used_vectors,
         "problem": found.problem.message(language) if found.problem else "",
     }
 
 
-def chunks_view(library: Library, documents: Documents, owner: str, id: str) -> dict[str, Any]:
+def chunks_view(
+    library: Library, documents: Documents, owner: str, id: str, language: Language
+) -> dict[str, Any]:
     """A document as it is indexed: what each chunk says, and which pages have a problem."""
     document = documents.document(owner, id)
     pages = documents.page_problems(owner, id)
+    marks = {page.number: page for page in library.pages(owner, id) if page.places}
     return {
         "document": document.id,
         "name": document.name,
@@ -100,10 +108,19 @@ def chunks_view(library: Library, documents: Documents, owner: str, id: str) -> 
         ],
         "chunks": [
             {"page": row.page_from, "page_to": row.page_to, "title": row.title, "text": row.text,
+             "at": _label_on(marks.get(row.page_from), row, language),
              "span": [row.page_from, row.char_from, row.page_to, row.char_to]}
             for row in documents.document_chunks(owner, id)
         ],
     }  # fmt: skip
+
+
+def _label_on(page: Page | None, row: ChunkRow, language: Language) -> str:
+    if page is None:
+        return ""
+    end = row.char_to if row.page_to == row.page_from else len(page.text)
+    place = page.place_of(row.char_from, end)
+    return place.label(language) if place else ""
 
 
 def _embedder_view(status: EmbedderStatus, language: Language) -> dict[str, Any]:
@@ -164,13 +181,23 @@ def _progress_view(progress: Progress) -> dict[str, Any]:
     }
 
 
-def _passage_view(passage: Passage, question: str) -> dict[str, Any]:
+def _place_label(library: Library, owner: str, passage: Passage, language: Language) -> str:
+    """Where it stands in a kind without pages; "" else, and when it was removed meanwhile."""
+    try:
+        place = library.place(owner, passage.document_id, passage.span)
+    except NotFoundError:
+        return ""
+    return place.label(language) if place else ""
+
+
+def _passage_view(passage: Passage, question: str, at: str) -> dict[str, Any]:
     span = passage.span
     return {
         "document": passage.document_id,
         "name": passage.document_name,
         "page": span.page_from,
         "page_to": span.page_to,
+        "at": at,
         "title": passage.title,
         "text": passage.text,
         "marks": marked(passage.text, question),

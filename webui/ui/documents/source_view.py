@@ -49,6 +49,7 @@ def source_view(
         "page": page.number,
         "num_pages": document.num_pages,
         "has_pages": is_pdf,
+        "at": _label(page, place, language),
         "picture": picture_path(document, page.number) if is_pdf else "",
         "ratio": page.height / page.width if page.width and page.height else 1.414,
         "boxes": _boxes(page, place),
@@ -76,6 +77,11 @@ def _place(page: Page, span: Span, quote: str) -> tuple[int, int] | None:
     if quote and (found := page.text.find(quote)) >= 0:
         return found, found + len(quote)
     return None
+
+
+def _label(page: Page, place: tuple[int, int] | None, language: Language) -> str:
+    found = page.place_of(*place) if place else page.place
+    return found.label(language) if found else ""
 
 
 def _boxes(page: Page, place: tuple[int, int] | None) -> list[list[float]]:

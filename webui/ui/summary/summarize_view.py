@@ -6,7 +6,7 @@ from typing import Any
 from webui.storage import Status, SummaryRecord
 from webui.strings import Language, table, text
 from webui.tasks.summarize.desk import Desk, SummaryDesk
-from webui.tasks.summarize.exports import notes_of
+from webui.tasks.summarize.exports import notes_of, place_label
 from webui.tasks.summarize.result import Summary
 from webui.tasks.summarize.settings import Mode
 from webui.tasks.summarize.source import Source
@@ -45,6 +45,9 @@ def result_view(
         for flag in bullet["flags"]:
             label = text(f"{SECTION}flag_{flag['kind']}", language, text=flag["text"])
             flag["label"] = label
+    for shown, bullet in zip(values["bullets"], summary.bullets, strict=True):
+        for one, source_quote in zip(shown["sources"], bullet.sources, strict=True):
+            one["at"] = place_label(source_quote, language)
     return {
         "id": summary_id,
         "title": summary.title,
@@ -62,6 +65,9 @@ def result_view(
             [place.start, place.end, place.page]
             for place in source.sentences
             if place.end <= MAX_SOURCE_CHARS
+        ],
+        "places": [
+            [at, place.label(language)] for at, place in source.marks if at < MAX_SOURCE_CHARS
         ],
     }
 
