@@ -277,7 +277,7 @@ def test_the_worker_ends_when_its_parent_is_gone(standin: Path) -> None:
         async with started(standin) as engine:
             assert engine.pid is not None and engine._worker is not None
             worker = psutil.Process(engine.pid)
-            stdin = engine._worker._process.stdin
+            stdin = engine._worker._stdin
             assert stdin is not None
             stdin.close()  # what the kernel does when the parent dies
             worker.wait(2)

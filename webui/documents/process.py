@@ -7,21 +7,15 @@ Blocking, for threads; one job at a time per process. Knows nothing about the da
 import base64
 import contextlib
 import logging
-import os
 import queue
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
-import psutil
-
-from webui.config import PROJECT_DIR
 from webui.documents.errors import DocumentError, PasswordNeededError
 from webui.documents.messages import (
     CODEC,
@@ -42,7 +36,7 @@ from webui.documents.messages import (
     Vectors,
 )
 from webui.errors import AppError
-from webui.processes.wire import read_frame, write_frame
+from webui.processes.child import NO_TELEMETRY, Child
 from webui.text.pages import Chunk, Page, Reader, RecognisedPage
 
 log = logging.getLogger(__name__)
@@ -124,7 +118,7 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int | None:
-        return self._child.pid if self._child else None
+        return self._child.process.pid if self._child else None
 
     @contextlib.contextmanager
     def reserved(self) -> Iterator[None]:
@@ -134,7 +128,7 @@ class WorkerProcess:
 
     @property
     def is_running(self) -> bool:
-        return self._child is not None and self._child.is_alive
+        return self._child is not None and self._child.process.is_alive
 
     def run(
         self, job: Message, budget: Budget, is_cancelled: IsCancelled = never
@@ -146,7 +140,7 @@ class WorkerProcess:
         """
         with self._lock:
             child = self._started(is_cancelled)
-            watch = _Watch(child, budget)
+            watch = _Watch(child.process, budget)
             is_over = False
             try:
                 child.send(job)
@@ -167,10 +161,10 @@ class WorkerProcess:
         """End the process; its memory is given back."""
         child, self._child = self._child, None
         if child:
-            child.stop()
+            child.process.stop()
 
     def _started(self, is_cancelled: IsCancelled) -> "_Child":
-        if self._child and self._child.is_alive:
+        if self._child and self._child.process.is_alive:
             return self._child
         self.stop()
         self._child = child = _Child(self._role)
@@ -280,7 +274,7 @@ def _error(failure: Failed) -> AppError:
 class _Watch:
     """Ends a job that uses more than its budget."""
 
-    def __init__(self, child: "_Child", budget: Budget) -> None:
+    def __init__(self, child: Child, budget: Budget) -> None:
         self.budget = budget
         self._child = child
         self._started = time.monotonic()
@@ -303,38 +297,19 @@ class _Watch:
 
 
 class _Child:
-    """The operating system's side: two pipes and a thread that reads one of them."""
+    """The worker with what it has said and nobody has heard yet."""
 
     END = object()
 
     def __init__(self, role: Role) -> None:
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(PROJECT_DIR),
-            "HF_HUB_OFFLINE": "1",
-            "TRANSFORMERS_OFFLINE": "1",
-            "HF_HUB_DISABLE_TELEMETRY": "1",
-            "TOKENIZERS_PARALLELISM": "false",
-        }
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "webui.documents.worker", role],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment,
-        )
-        self.pid = self._process.pid
-        self._usage = psutil.Process(self.pid)
+        environment = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", **NO_TELEMETRY}
+        environment["TOKENIZERS_PARALLELISM"] = "false"
+        self.process = Child("webui.documents.worker", role, environment=environment)
         self._messages: queue.SimpleQueue[object] = queue.SimpleQueue()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    @property
-    def is_alive(self) -> bool:
-        return self._process.poll() is None
+        self.process.listen(self._hear)
 
     def send(self, message: Message) -> None:
-        """A child that is gone gets nothing; its end is told by `receive`."""
-        with contextlib.suppress(OSError, ValueError):
-            write_frame(cast(BinaryIO, self._process.stdin), CODEC.encode(message))
+        self.process.send(CODEC.encode(message))
 
     def receive(self, timeout_s: float) -> Any:
         """The next message, END when the child is gone, None when nothing came in time."""
@@ -343,32 +318,5 @@ class _Child:
         except queue.Empty:
             return None
 
-    def cpu_s(self) -> float:
-        try:
-            times = self._usage.cpu_times()
-        except psutil.Error:
-            return 0.0
-        return float(times.user + times.system)
-
-    def rss_bytes(self) -> int:
-        try:
-            return int(self._usage.memory_info().rss)
-        except psutil.Error:
-            return 0
-
-    def stop(self) -> None:
-        """Kill the process and leave no zombie; it owns nothing that could be left half done."""
-        self._process.kill()
-        self._process.wait()
-        with contextlib.suppress(OSError):
-            cast(BinaryIO, self._process.stdin).close()
-
-    def _read(self) -> None:
-        with cast(BinaryIO, self._process.stdout) as pipe:
-            try:
-                while (frame := read_frame(pipe)) is not None:
-                    self._messages.put(CODEC.decode(frame))
-            except (OSError, ValueError) as error:
-                log.error("the document worker sent something unreadable: %s", error)
-                self._process.kill()
-        self._messages.put(self.END)
+    def _hear(self, frame: bytes | None) -> None:
+        self._messages.put(self.END if frame is None else CODEC.decode(frame))

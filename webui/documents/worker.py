@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from webui.documents.errors import DocumentError, PasswordNeededError
 from webui.documents.messages import (
@@ -37,6 +37,7 @@ from webui.documents.messages import (
 from webui.documents.reader.loader import kind_of, load
 from webui.documents.reader.ocr import Recognition
 from webui.errors import AppError
+from webui.processes.parent import pipe_to_parent, plain
 from webui.processes.wire import read_frame, write_frame
 from webui.text.pages import Kind, Reader
 from webui.text.splitter import Source, chunks, split
@@ -52,7 +53,7 @@ Send = Callable[[Message], None]
 
 def main(role: str) -> None:
     logging.basicConfig(level=os.environ.get("KAJOGAKI_LOG_LEVEL", "WARNING"), stream=sys.stderr)
-    pipe_in, pipe_out = sys.stdin.buffer, _take_stdout()
+    pipe_in, pipe_out = sys.stdin.buffer, pipe_to_parent()
 
     def send(message: Message) -> None:
         write_frame(pipe_out, CODEC.encode(message))
@@ -63,33 +64,19 @@ def main(role: str) -> None:
         _answer(CODEC.decode(frame), handle, send)
 
 
-def _take_stdout() -> BinaryIO:
-    """The pipe to the parent; whatever libraries print goes to stderr instead."""
-    pipe = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    return pipe
-
-
 def _answer(message: Any, handle: Callable[[Any, Send], None], send: Send) -> None:
     try:
         handle(message, send)
     except PasswordNeededError as error:
         send(Failed(error.key, {}, 2 if error.was_given else 1))
     except AppError as error:
-        send(Failed(error.key, _plain(error.values)))
+        send(Failed(error.key, plain(error.values)))
     except MemoryError:
         send(Failed("documents.reader_died", {}))
         raise
     except Exception:
         log.exception("a job failed")
         send(Failed("documents.damaged", {}))
-
-
-def _plain(values: dict[str, object]) -> dict[str, str | int | float]:
-    return {
-        name: value if isinstance(value, str | int | float) else str(value)
-        for name, value in values.items()
-    }
 
 
 # --- reading -------------------------------------------------------------------------------------

@@ -9,17 +9,12 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import AsyncGenerator, Callable
 from collections.abc import Sequence as Ids
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
 
-from webui.config import PROJECT_DIR
 from webui.engine.detokenizer import IncrementalDetokenizer, StopChecker
 from webui.engine.metering import ModelMeter
 from webui.engine.request import (
@@ -44,10 +39,11 @@ from webui.engine.request import (
 )
 from webui.engine.tokenizer import Tokenizer
 from webui.errors import AppError
-from webui.processes.wire import read_frame, write_frame
+from webui.processes.child import Child
 
 log = logging.getLogger(__name__)
 
+WORKER = "webui.engine.worker.worker"
 HEARTBEAT_S = 0.5  # generate() is never quiet for longer
 STOP_GRACE_S = 2.0  # between asking a worker to end and killing it
 
@@ -109,7 +105,7 @@ class Engine:
         self._meter = meter or ModelMeter()
         self.ready: Ready | None = None
         self.tokenizer: Tokenizer | None = None
-        self._worker: _WorkerProcess | None = None
+        self._worker: Child | None = None
         self._inboxes: dict[int, asyncio.Queue[SequenceOutput | None]] = {}
         self._integrity: asyncio.Queue[Integrity | None] = asyncio.Queue()
         self._ids = itertools.count(1)
@@ -149,7 +145,7 @@ class Engine:
         """End the worker; its memory is truly given back."""
         if worker := self._worker:
             self._on_death()
-            await asyncio.to_thread(worker.stop)
+            await asyncio.to_thread(worker.stop, STOP_GRACE_S)
 
     async def generate(
         self,
@@ -211,12 +207,13 @@ class Engine:
 
     def _send(self, message: Message) -> None:
         if self._worker:
-            self._worker.send(message)
+            self._worker.send(encode(message))
 
     async def _start_worker(self, on_progress: Callable[[float], None]) -> None:
         first: asyncio.Queue[Message | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
-        worker = _WorkerProcess(self.load)
+        worker = Child(WORKER)
+        worker.send(encode(self.load))
         self._num_threads = self.load.n_threads
 
         def deliver(message: Message | None) -> None:
@@ -229,7 +226,9 @@ class Engine:
                 first.put_nowait(message)
 
         self._worker = worker
-        worker.listen(lambda message: _call_in(loop, deliver, message))
+        worker.listen(
+            lambda frame: _call_in(loop, deliver, None if frame is None else decode(frame))
+        )
         try:
             while True:
                 match await first.get():
@@ -244,7 +243,7 @@ class Engine:
                         raise ModelLoadError("engine.load_failed", name=self.name, reason=reason)
         except BaseException:
             self._worker = self.ready = None
-            await asyncio.to_thread(worker.stop)
+            await asyncio.to_thread(worker.stop, STOP_GRACE_S)
             raise
 
     def _receive(self, message: Message | None) -> None:
@@ -260,7 +259,7 @@ class Engine:
                 worker = self._worker
                 self._on_death()
                 if worker:
-                    threading.Thread(target=worker.stop, daemon=True).start()
+                    threading.Thread(target=worker.stop, args=(STOP_GRACE_S,), daemon=True).start()
 
     def _on_death(self) -> None:
         self._worker = None
@@ -321,58 +320,6 @@ class _Reply:
         return Delta(text, ids, reason, usage)
 
 
-class _WorkerProcess:
-    """The operating system's side: a child with two pipes and a thread that reads one of them."""
-
-    def __init__(self, load: LoadModel) -> None:
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(PROJECT_DIR),
-            "GGML_NO_BACKTRACE": "1",  # an abort must be over at once, not start a debugger
-        }
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "webui.engine.worker.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment,
-        )
-        self.pid = self._process.pid
-        self._write_lock = threading.Lock()
-        self.send(load)
-
-    def send(self, message: Message) -> None:
-        """A worker that is gone gets nothing; its death is told by the reader."""
-        assert self._process.stdin is not None
-        with self._write_lock, contextlib.suppress(OSError, ValueError):
-            write_frame(_binary(self._process.stdin), encode(message))
-
-    def listen(self, on_message: Callable[[Message | None], None]) -> None:
-        """Call `on_message` from a thread for every message, with None when the worker is gone."""
-        threading.Thread(target=self._read, args=(on_message,), daemon=True).start()
-
-    def stop(self) -> None:
-        """End the process and leave no zombie. Blocks up to STOP_GRACE_S."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError):
-            self._process.stdin.close()
-        try:
-            self._process.wait(STOP_GRACE_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-    def _read(self, on_message: Callable[[Message | None], None]) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as pipe:
-            try:
-                while (frame := read_frame(_binary(pipe))) is not None:
-                    on_message(decode(frame))
-            except (OSError, ValueError) as error:
-                log.error("the worker sent something unreadable: %s", error)
-                self._process.kill()
-        on_message(None)
-
-
 async def _next_outputs(inbox: asyncio.Queue[SequenceOutput | None]) -> list[SequenceOutput]:
     """All outputs that are there, after waiting up to HEARTBEAT_S for the first.
 
@@ -400,8 +347,3 @@ def _call_in(
 ) -> None:
     with contextlib.suppress(RuntimeError):  # the loop has ended; nobody is left to tell
         loop.call_soon_threadsafe(function, message)
-
-
-def _binary(stream: object) -> BinaryIO:
-    assert hasattr(stream, "read") or hasattr(stream, "write")
-    return stream  # type: ignore[return-value]

@@ -17,7 +17,8 @@ import llama_cpp.llama_cpp as ll
 import numpy as np
 
 from webui.models.gguf import check_file
-from webui.processes.children import Say, WorkshopError, work_for_parent
+from webui.processes.parent import Say, work_for_parent
+from webui.workshop.making import WorkshopError
 
 N_CTX = 512
 MAX_WINDOWS = 24

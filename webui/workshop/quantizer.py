@@ -13,7 +13,8 @@ from pathlib import Path
 import llama_cpp.llama_cpp as ll
 
 from webui.models.gguf import check_file
-from webui.processes.children import Say, WorkshopError, work_for_parent
+from webui.processes.parent import Say, work_for_parent
+from webui.workshop.making import WorkshopError
 
 STEP = re.compile(rb"\[\s*(\d+)/\s*(\d+)\]")
 LOG_ERROR = 4

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from webui.engine.memory import physical_cores
 from webui.models.gguf import GgufHeader, read_header
-from webui.processes.children import SPARE_BYTES, WorkshopError, child
+from webui.workshop.making import SPARE_BYTES, WorkshopError, making
 
 __all__ = [
     "BITS",
@@ -75,7 +75,7 @@ async def quantize(source: Path, target: Path, kind: str) -> AsyncGenerator[Step
     part.unlink(missing_ok=True)  # an earlier run's; or a link, through which nothing is written
     try:
         arguments = (str(source), str(part), kind)
-        async with child("webui.workshop.quantizer", *arguments) as messages:
+        async with making("webui.workshop.quantizer", *arguments) as messages:
             async for message in messages:
                 if message["event"] == "progress":
                     yield Step(message["done"], message["total"])
@@ -88,7 +88,7 @@ async def quantize(source: Path, target: Path, kind: str) -> AsyncGenerator[Step
 async def perplexity(path: Path, text_file: Path) -> AsyncGenerator[Step | Perplexity, None]:
     """How well the model foretells the text; Perplexity comes last. Raises WorkshopError."""
     arguments = (str(path), str(text_file), str(physical_cores()))
-    async with child("webui.workshop.perplexity_worker", *arguments) as messages:
+    async with making("webui.workshop.perplexity_worker", *arguments) as messages:
         async for message in messages:
             if message["event"] == "progress":
                 yield Step(message["done"], message["total"])

@@ -35,6 +35,7 @@ from webui.engine.worker.scheduler import Batch, Scheduler
 from webui.engine.worker.sequence import Sequence
 from webui.engine.worker.threads import Threads
 from webui.models.gguf import BadGgufError, check_file
+from webui.processes.parent import pipe_to_parent
 from webui.processes.wire import read_frame, write_frame
 
 log = logging.getLogger(__name__)
@@ -167,7 +168,7 @@ class Worker:
 def main() -> None:
     logging.basicConfig(level=os.environ.get("KAJOGAKI_LOG_LEVEL", "WARNING"), stream=sys.stderr)
     pipe_in = sys.stdin.buffer
-    pipe_out = _take_stdout()
+    pipe_out = pipe_to_parent()
     frame = read_frame(pipe_in)
     if frame is None:
         return
@@ -185,13 +186,6 @@ def main() -> None:
     worker = Worker(core, inbox, pipe_out)
     worker.send(runner.ready())
     worker.run()
-
-
-def _take_stdout() -> BinaryIO:
-    """The pipe to the parent; whatever native code prints goes to stderr instead."""
-    pipe = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    return pipe
 
 
 class ProgressSender:

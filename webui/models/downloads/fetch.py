@@ -1,6 +1,6 @@
 """The child process that fetches. Ends when its parent does.
 
-    python -m webui.models.downloads.fetch      (one JSON line on stdin; JSON lines on stdout)
+    python -m webui.models.downloads.fetch      (one JSON frame on stdin; JSON frames on stdout)
 
 A child, because the page must never wait for a network or a disk, because pausing is ending it,
 and because huggingface_hub is configured by the environment once, at its import.
@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import sys
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,35 +22,42 @@ from webui.models.downloads.folders import fetch_folder
 from webui.models.downloads.messages import DownloadRequest, FolderRequest, line
 from webui.models.downloads.part_file import Report
 from webui.models.downloads.transfer import explain, fetch_file
+from webui.processes.parent import end_with_parent, pipe_to_parent
+from webui.processes.wire import read_frame, write_frame
 
 CHUNK_BYTES = 1 << 18  # huggingface_hub's own 10 MB would show nothing for ten seconds at 1 MB/s
 MAX_LICENSE_BYTES = 200_000
 
 
 def main() -> None:
-    task = json.loads(sys.stdin.readline())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    task = json.loads(read_frame(sys.stdin.buffer) or b"{}")
+    pipe = pipe_to_parent()
+    end_with_parent()
     _ask_for_nothing_else()
+
+    def say(text: str) -> None:
+        with contextlib.suppress(BrokenPipeError):  # nobody listens; stdin's end will finish us
+            write_frame(pipe, text.encode())
+
     try:
-        _say(_done(task))
+        say(_done(task, say))
     except Exception as error:
         repository, file = task["repository"], task.get("file", "")
         explained = explain(error, repository, file, task.get("name") or Path(file).name)
-        _say(line("error", key=explained.key, values=explained.values))
-    sys.stdout.flush()
+        say(line("error", key=explained.key, values=explained.values))
     os._exit(0)  # the thread above waits for ever
 
 
-def _done(task: Mapping[str, str]) -> str:
+def _done(task: Mapping[str, str], say: Report) -> str:
     """The last message. Raises what explain() explains."""
     if task["task"] == "inspect":
         return _inspect(task["repository"])
     folder = Path(task["folder"])
     if task["task"] == "fetch_folder":
         wanted = FolderRequest(task["repository"], task["name"])
-        return line("done", num_bytes=fetch_folder(wanted, folder, _say))
+        return line("done", num_bytes=fetch_folder(wanted, folder, say))
     request = DownloadRequest(task["repository"], task["file"], task["sha256"])
-    return line("done", num_bytes=fetch(request, folder, _say))
+    return line("done", num_bytes=fetch(request, folder, say))
 
 
 def fetch(request: DownloadRequest, folder: Path, report: Report) -> int:
@@ -99,18 +105,6 @@ def _license_text(repository: str, file: str) -> str:
     response = get_session().get(url, headers=build_hf_headers(), follow_redirects=True)
     response.raise_for_status()
     return str(response.content[:MAX_LICENSE_BYTES].decode(errors="replace"))
-
-
-def _say(text: str) -> None:
-    with contextlib.suppress(BrokenPipeError):  # nobody listens; stdin's end will finish us
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
-
-
-def _end_with_parent() -> None:
-    while sys.stdin.readline():
-        pass
-    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,7 @@ inspect(). Knows nothing about the page.
 
 import contextlib
 import json
-import os
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections import deque
@@ -17,9 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from webui.config import PROJECT_DIR
 from webui.errors import AppError
 from webui.models.downloads.messages import (
     NOTE,
@@ -36,6 +32,7 @@ from webui.models.downloads.messages import (
     task_of,
 )
 from webui.private import MODELS_UMASK
+from webui.processes.child import NO_TELEMETRY, Child
 
 SPEED_WINDOW_S = 5.0
 INSPECT_TIMEOUT_S = 60.0
@@ -259,45 +256,15 @@ class _Child:
     """One fetching process."""
 
     def __init__(self, task: Mapping[str, str]) -> None:
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(PROJECT_DIR),
-            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-            "HF_HUB_DISABLE_TELEMETRY": "1",
-        }
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "webui.models.downloads.fetch"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-            encoding="utf-8",
-            umask=MODELS_UMASK,
-        )
-        self._stopping = threading.Lock()
-        with contextlib.suppress(OSError):  # gone at once: messages() ends at once
-            self._stdin.write(json.dumps(task) + "\n")
-            self._stdin.flush()
-
-    @property
-    def _stdin(self) -> IO[str]:
-        assert self._process.stdin is not None
-        return self._process.stdin
+        environment = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", **NO_TELEMETRY}
+        module = "webui.models.downloads.fetch"
+        self._child = Child(module, environment=environment, is_quiet=True, umask=MODELS_UMASK)
+        self._child.send(json.dumps(task).encode())
 
     def messages(self) -> Iterator[dict[str, Any]]:
         """Everything it says, until it ends."""
-        assert self._process.stdout is not None
-        with self._process.stdout as stdout:
-            for text in stdout:
-                yield json.loads(text)
+        return map(json.loads, self._child.frames())
 
     def stop(self) -> None:
-        """End it and leave no zombie; it may have ended already."""
-        with self._stopping:
-            with contextlib.suppress(OSError):
-                self._stdin.close()
-            try:
-                self._process.wait(END_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        """It may have ended already."""
+        self._child.stop(END_S)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from webui.models.gguf import check_file
-from webui.processes.children import SPARE_BYTES, child
 from webui.workshop.convert.architectures import ARCHITECTURES
 from webui.workshop.convert.errors import ConvertError
+from webui.workshop.making import SPARE_BYTES, making
 from webui.workshop.workshop import PART, Step
 
 __all__ = ["ARCHITECTURES", "KINDS", "ConvertError", "Source", "convert", "source_of"]
@@ -73,7 +73,7 @@ async def convert(source: Path, target: Path, kind: str) -> AsyncGenerator[Step,
     part.unlink(missing_ok=True)  # an earlier run's; or a link, through which nothing is written
     try:
         arguments = (str(source), str(part), kind)
-        async with child("webui.workshop.convert.converter", *arguments) as messages:
+        async with making("webui.workshop.convert.converter", *arguments) as messages:
             async for message in messages:
                 if message["event"] == "progress":
                     yield Step(message["done"], message["total"])

@@ -14,7 +14,7 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
-from webui.processes.children import Say, work_for_parent
+from webui.processes.parent import Say, work_for_parent
 from webui.workshop.convert.architectures import Planned, architecture_of, plan
 from webui.workshop.convert.check import check_tokens
 from webui.workshop.convert.errors import ConvertError
