@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +26,15 @@ class Server:
 
 @contextmanager
 def serving(
-    folder: Path, *options: str, host: str = "127.0.0.1", may_end: bool = False
+    folder: Path,
+    *options: str,
+    host: str = "127.0.0.1",
+    may_end: bool = False,
+    program: Sequence[str] = ("app.py",),
 ) -> Iterator[Server]:
     """`app.py serve` on a free port; `folder` has data/ and models/."""
     (folder / "models").mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "app.py", "serve", "--no-browser", "--port", "0", "--host", host]
+    command = [sys.executable, *program, "serve", "--no-browser", "--port", "0", "--host", host]
     command += ["--data-dir", str(folder / "data"), "--models-dir", str(folder / "models")]
     if "--embedder" not in options:
         command += ["--embedder", "off"]  # importing torch takes ten seconds

@@ -83,7 +83,7 @@ def test_a_password_opens_the_page_and_the_cookie_is_kept_from_scripts(
     cookie = answer.headers["set-cookie"].lower()
     assert "httponly" in cookie and "samesite=lax" in cookie
     assert "gradio-app" in http.get("/").text
-    assert http.get("/config").status_code == 200
+    assert http.get("/gradio_api/app_id").status_code == 200
     assert http.get("/v1/models").status_code == 200
     http.post("/logout", json={})
     assert http.get("/").status_code == 303
@@ -138,7 +138,7 @@ def test_api_keys_open_v1_and_metrics_only(guarded: Guarded, http: httpx.Client)
     assert [model.id for model in client.models.list()] == ["kajogaki", "standin"]
     bearer = {"Authorization": f"Bearer {guarded.keys['taro']}"}
     assert http.get("/metrics", headers=bearer).status_code == 200
-    assert http.get("/config", headers=bearer).status_code == 401
+    assert http.get("/gradio_api/app_id", headers=bearer).status_code == 401
     assert http.get("/export/all.json", headers=bearer).status_code == 401
 
 

@@ -34,11 +34,6 @@ MAX_DRAWN_AT_ONCE = 4  # that many threads may wait for the one process that dra
 SPARE_BYTES = 50_000_000  # on the disk, for the index
 BLOCK_BYTES = 1 << 20
 _FIRST = threading.Lock()
-# A picture is only a picture, whatever somebody makes of its address.
-PICTURE_HEADERS = {
-    "Cache-Control": "private, max-age=600",
-    "Content-Security-Policy": "default-src 'none'",
-}
 
 
 def document_routes(application: Application) -> APIRouter:
@@ -66,7 +61,7 @@ def document_routes(application: Application) -> APIRouter:
                 )
         except AppError as error:
             return _problem(error, language)
-        return Response(png, media_type="image/png", headers=PICTURE_HEADERS)
+        return Response(png, media_type="image/png")
 
     @router.get("/documents/{document_id}/file")
     async def original(document_id: str, request: Request) -> Response:

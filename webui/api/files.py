@@ -63,8 +63,7 @@ def file_routes(application: Application) -> APIRouter:
 
     @router.get("/activity")
     async def activity(request: Request) -> Response:
-        view = activity_view(application, owner_of(request))
-        return JSONResponse(view, headers={"Cache-Control": "no-store"})
+        return JSONResponse(activity_view(application, owner_of(request)))
 
     @router.get(ASSETS_PATH + "/icon.svg")
     async def icon() -> Response:

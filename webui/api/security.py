@@ -5,11 +5,11 @@ by cross-site requests (Origin), by a page in a frame.
 """
 
 import json
+import re
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import urlsplit
 
 import psutil
 
@@ -27,13 +27,13 @@ LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 EVERYWHERE = ("0.0.0.0", "::")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # A form of another site can send these without asking first.
-FORM_TYPES = ("text/plain", "application/x-www-form-urlencoded")
+FORM_TYPES = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data")
+OUR_PAGES = frozenset({"/", "/login"})  # where a link of another site may lead
+HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::\d{1,5})?", re.ASCII)
 MAX_BODY_BYTES = 64 << 20
 # These are streamed to the disk; what reads them sets its own limit, in a sentence.
 STREAMED_PATHS = {"/documents/files": 1_100_000_000}
 TOO_LARGE = "at most {limit} bytes"
-# The server fetches no address that a client names.
-FETCHING_PATHS = ("/gradio_api/file=http", "/gradio_api/proxy=")
 HEADERS = {
     b"x-content-type-options": b"nosniff",
     b"x-frame-options": b"DENY",
@@ -57,7 +57,12 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "form-action 'self'",
     )
 )
+# What is not the page is data: a browser that is led there runs and loads nothing.
+DATA_POLICY = b"default-src 'none'; sandbox"
+OWN_POLICY_PATHS = frozenset({"/login"})
 IMMUTABLE = b"public, max-age=31536000, immutable"
+IMMUTABLE_PATHS = ("/assets/", ASSETS_PATH + "/")
+NOBODYS_PATHS = (*IMMUTABLE_PATHS, "/static/", "/theme.css")  # all else belongs to a user
 
 
 class _BodyTooLargeError(Exception):
@@ -72,7 +77,9 @@ class RequestCheck:
         self._allowed_hosts = allowed_hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
+        if scope["type"] == "websocket":  # nothing here speaks it
+            return await send({"type": "websocket.close", "code": 1008})
+        if scope["type"] != "http":
             return await self._app(scope, receive, send)
         headers = headers_of(scope)
         status, reason = self._refusal(scope, headers)
@@ -84,17 +91,17 @@ class RequestCheck:
             await _refuse(send, 413, TOO_LARGE.format(limit=_limit(scope)))
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str]:
+        if not scope["path"].startswith("/"):  # an address of another server, for a proxy
+            return 400, "this server is no proxy"
         host = headers.get("host", "")
         if host_name(host) not in self._allowed_hosts:
             return 421, "this server does not answer under that name"
         origin = headers.get("origin")
         if origin is not None and not _same_origin(origin, host):
             return 403, "requests from other sites are refused"
-        if headers.get("sec-fetch-site") == "cross-site" and not _is_navigation(scope, headers):
+        if _is_foreign(headers) and not _is_link_to_our_page(scope, headers):
             return 403, "requests from other sites are refused"
-        if scope["path"].startswith(FETCHING_PATHS):
-            return 403, "this server fetches nothing"
-        if scope["type"] == "http" and scope["method"] not in SAFE_METHODS:
+        if scope["method"] not in SAFE_METHODS:
             return _body_refusal(headers, _limit(scope))
         return 0, ""
 
@@ -163,19 +170,30 @@ def headers_of(scope: Scope) -> dict[str, str]:
 
 def host_name(host: str) -> str:
     """The name in a Host header, without port and brackets; "" for nonsense."""
-    try:
-        return (urlsplit(f"//{host}").hostname or "").lower()
-    except ValueError:
-        return ""
+    found = HOST.fullmatch(host.lower())
+    return found[1].strip("[]") if found else ""
 
 
 def _same_origin(origin: str, host: str) -> bool:
-    return urlsplit(origin).netloc.lower() == host.lower()
+    return origin.lower() in (f"http://{host.lower()}", f"https://{host.lower()}")
 
 
-def _is_navigation(scope: Scope, headers: dict[str, str]) -> bool:
-    """A link from another site to our page; it sends nothing and reads nothing."""
-    return scope.get("method") == "GET" and headers.get("sec-fetch-mode") == "navigate"
+def _is_foreign(headers: dict[str, str]) -> bool:
+    """Another site's; "same-site" is one too: a server on another port of this machine."""
+    return headers.get("sec-fetch-site", "none") not in ("same-origin", "none")
+
+
+def _is_link_to_our_page(scope: Scope, headers: dict[str, str]) -> bool:
+    """A link from another site to our page; it sends nothing and reads nothing.
+
+    To data there are none: what is fetched that way is drawn in a window of the other site.
+    """
+    return (
+        scope["method"] in ("GET", "HEAD")
+        and scope["path"] in OUR_PAGES
+        and headers.get("sec-fetch-mode") == "navigate"
+        and headers.get("sec-fetch-dest", "document") == "document"
+    )
 
 
 def _limit(scope: Scope) -> int:
@@ -211,6 +229,8 @@ async def _refuse(send: Send, status: int, reason: str) -> None:
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
+        (b"content-security-policy", DATA_POLICY),
+        (b"cache-control", b"no-store"),
         *HEADERS.items(),
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -218,13 +238,19 @@ async def _refuse(send: Send, status: int, reason: str) -> None:
 
 
 def _with_headers(send: Send, path: str) -> Send:
+    """`send`, which leaves no response to be run, guessed at or kept."""
     added = dict(HEADERS)
-    if path.startswith(("/assets/", ASSETS_PATH + "/")):
-        added[b"cache-control"] = IMMUTABLE
+    if path not in OWN_POLICY_PATHS:
+        added[b"content-security-policy"] = DATA_POLICY
+    if not path.startswith(NOBODYS_PATHS):
+        added[b"cache-control"] = b"no-store"
 
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": _replaced(message["headers"], added)}
+            new = dict(added)
+            if message["status"] == 200 and path.startswith(IMMUTABLE_PATHS):
+                new[b"cache-control"] = IMMUTABLE
+            message = {**message, "headers": _replaced(message["headers"], new)}
         await send(message)
 
     return send_with_headers

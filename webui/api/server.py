@@ -12,10 +12,12 @@ from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.routing import Mount
 
 from webui.api.auth import Gate, login_routes
 from webui.api.documents import document_routes
 from webui.api.files import file_routes
+from webui.api.gradio_routes import GradioDoor
 from webui.api.metrics import metrics
 from webui.api.security import PageHeaders, RequestCheck, allowed_hosts
 from webui.api.summaries import summary_routes
@@ -69,6 +71,9 @@ def create_app(application: Application, port: int) -> tuple[FastAPI, Callable[[
     web.get("/metrics")(lambda: metrics(application.engines))
     web.mount("/v1", create_v1(application))
     end_streams = mount_page(web, application, port)
+    mount = web.routes[-1]
+    assert isinstance(mount, Mount), "Gradio is what is mounted last"
+    mount.app = GradioDoor(mount.app)
     settings = application.settings
     if login_needed(settings):
         web.add_middleware(Gate, credentials=application.credentials)
