@@ -13,6 +13,7 @@ import pypdfium2
 A4 = (595, 842)
 Codec = Callable[[str], bytes]
 Piece = tuple[float, float, float, str]  # x, y from the bottom left, size, text
+_FIRST_ANNOTATION = 1000
 
 _DESCENDANT = (
     b"<</Type/Font/Subtype/CIDFontType0/BaseFont/Ryumin-Light/CIDSystemInfo<</Registry(Adobe)"
@@ -66,8 +67,19 @@ def stream(data: bytes, filters: bytes = b"/FlateDecode") -> bytes:
     return b"<</Length %d/Filter %s>>stream\n" % (len(data), filters) + data + b"\nendstream"
 
 
-def pdf(pages: Sequence[Sequence[Piece]], encoding: str = "UniJIS-UCS2-H") -> bytes:
-    """A PDF with text at given places, in a Japanese font that is not embedded."""
+def pdf(
+    pages: Sequence[Sequence[Piece]],
+    encoding: str = "UniJIS-UCS2-H",
+    *,
+    drawings: Sequence[bytes] = (),
+    matrix: str = "1 0 0 1 0 0",
+    annotations: Sequence[bytes] = (),
+) -> bytes:
+    """A PDF with text at given places, in a Japanese font that is not embedded.
+
+    `drawings` is more content of each page, `matrix` is put before all content, and `annotations`
+    are on the first page; those that are fields are the form's, too.
+    """
     encode, name = CODECS[encoding], encoding.encode()
     objects = {
         3: b"<</Type/Font/Subtype/Type0/BaseFont/Ryumin-Light-%s/Encoding/%s" % (name, name)
@@ -83,15 +95,70 @@ def pdf(pages: Sequence[Sequence[Piece]], encoding: str = "UniJIS-UCS2-H") -> by
             % (size, x, y, encode(text).hex().encode())
             for x, y, size, text in pieces
         )
-        objects[number] = stream(zlib.compress(content))
+        content += drawings[index] if index < len(drawings) else b""
+        objects[number] = stream(zlib.compress(f"q {matrix} cm\n".encode() + content + b"\nQ"))
+        notes = b"/Annots[%s]" % references(annotations) if annotations and not index else b""
         objects[number + 1] = (
             b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 %d %d]/Resources<</Font<</F1 3 0 R>>>>"
-            b"/Contents %d 0 R>>" % (*A4, number)
+            b"/Contents %d 0 R%s>>" % (*A4, number, notes)
         )
         kids.append(b"%d 0 R" % (number + 1))
-    objects[1] = b"<</Type/Catalog/Pages 2 0 R>>"
+    for index, annotation in enumerate(annotations):
+        objects[_FIRST_ANNOTATION + index] = annotation
+    form = b"/AcroForm<</Fields[%s]>>" % references(annotations) if annotations else b""
+    objects[1] = b"<</Type/Catalog/Pages 2 0 R%s>>" % form
     objects[2] = b"<</Type/Pages/Count %d/Kids[%s]>>" % (len(kids), b" ".join(kids))
     return file_of(objects)
+
+
+def references(annotations: Sequence[bytes]) -> bytes:
+    numbers = range(_FIRST_ANNOTATION, _FIRST_ANNOTATION + len(annotations))
+    return b" ".join(b"%d 0 R" % number for number in numbers)
+
+
+def text_string(text: str) -> bytes:
+    return b"<FEFF" + text.encode("utf-16-be").hex().encode() + b">"
+
+
+def annotation(kind: str, box: Sequence[float], more: bytes) -> bytes:
+    """An annotation at left, bottom, right, top."""
+    rect = " ".join(map(str, box)).encode()
+    return b"<</Type/Annot/Subtype/%s/Rect[%s]%s>>" % (kind.encode(), rect, more)
+
+
+def note(kind: str, box: Sequence[float], text: str, more: bytes = b"/F 4") -> bytes:
+    return annotation(kind, box, b"/Contents" + text_string(text) + more)
+
+
+def cells(
+    spec: Sequence[tuple[int, int, int, int, str]],
+    *,
+    x: float = 60,
+    top: float = 780,
+    width: float = 90,
+    height: float = 20,
+) -> tuple[list[Piece], bytes]:
+    """A ruled table: row, the one behind its last, column, the one behind its last, and text."""
+    pieces, drawing = [], b"0.5 w\n"
+    for row, row_end, column, column_end, text in spec:
+        left, bottom = x + column * width, top - row_end * height
+        box = left, bottom, (column_end - column) * width, (row_end - row) * height
+        drawing += b"%g %g %g %g re S\n" % box
+        if text:
+            pieces.append((left + 3, top - row * height - 14, 10.0, text))
+    return pieces, drawing
+
+
+def table(rows: Sequence[Sequence[str]], **options: float) -> tuple[list[Piece], bytes]:
+    """A ruled table without joined cells."""
+    return cells(
+        [
+            (row, row + 1, column, column + 1, text)
+            for row, texts in enumerate(rows)
+            for column, text in enumerate(texts)
+        ],
+        **options,
+    )
 
 
 def scanned(original: bytes, page_numbers: Sequence[int], dots_per_inch: int = 200) -> bytes:

@@ -5,6 +5,7 @@ second axis counts columns from right to left. So everything after this is writt
 """
 
 import math
+import re
 import statistics
 import unicodedata
 from array import array
@@ -12,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from webui.text.characters import KANA_MARKS, LINE_END_HYPHENS, is_kana, repaired
+from webui.text.characters import KANA_MARKS, LINE_END_HYPHENS, is_cjk, is_kana, repaired
 
 RUBY_SHARE = 0.68  # furigana are at most this part of the text's size
 _CELL_GAP = 1.5  # em between two pieces that stand in one row
@@ -29,6 +30,7 @@ class Line:
     size: float
     is_vertical: bool = False
     is_row: bool = False  # cells of a table: never joined with its neighbours
+    turn: int = 0  # see Glyph; the axes are those of the page turned upright
     generated: frozenset[int] = frozenset()  # spaces the reader put in itself
     is_placed: bool = True  # False where the reader knows no places: edges are mere widths
     begin: float = field(init=False)  # along the line
@@ -53,23 +55,36 @@ class Glyph:
     bottom: float
     size: float
     is_generated: bool = False  # a space or line end that the reader has put in
+    turn: int = 0  # quarter turns to the left: 1 runs up the page, 3 down
 
 
-def lines_of(glyphs: Sequence[Glyph]) -> list[Line]:
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What a page has in common: the size of its text and whether it is set in columns."""
+
+    body: float
+    is_vertical: bool
+
+
+def style_of(glyphs: Sequence[Glyph]) -> Style:
+    pieces = split_at_line_ends(glyphs)
+    return Style(_body_size(pieces), _mostly_vertical(pieces))
+
+
+def lines_of(glyphs: Sequence[Glyph], style: Style | None = None) -> list[Line]:
     """The page's lines in the order of its content, furigana left out."""
-    pieces = _split_at_line_ends(glyphs)
-    page_is_vertical = _mostly_vertical(pieces)
-    body = _body_size(pieces)
+    pieces = split_at_line_ends(glyphs)
+    style = style or Style(_body_size(pieces), _mostly_vertical(pieces))
     lines = []
     for piece in pieces:
-        kept = _without_ruby(piece, body)
+        kept = _without_ruby(piece, style.body)
         if any(not glyph.char.isspace() for glyph in kept):
-            lines.append(_line(kept, _direction(piece, page_is_vertical)))
+            lines.append(_line(kept, _direction(piece, style.is_vertical)))
     lines = [line for line in lines if line.text]
-    return _joined_rows(_in_columns(lines) if page_is_vertical else lines)
+    return _joined_rows(_in_columns(lines) if style.is_vertical else lines)
 
 
-def _split_at_line_ends(glyphs: Sequence[Glyph]) -> list[list[Glyph]]:
+def split_at_line_ends(glyphs: Sequence[Glyph]) -> list[list[Glyph]]:
     pieces: list[list[Glyph]] = [[]]
     for glyph in glyphs:
         if glyph.char in "\r\n":
@@ -222,7 +237,7 @@ def _append(line: Line, following: Line) -> None:
     gap = following.begin - line.end
     if gap > _CELL_GAP * line.size:
         line.is_row = True
-    between = " " if gap > 0.2 * line.size else ""
+    between = " " if gap > 0.2 * line.size and not line.text.endswith(" ") else ""
     if between:
         line.generated |= {len(line.text)}
         line.edges.extend((line.end, following.begin))
@@ -233,6 +248,39 @@ def _append(line: Line, following: Line) -> None:
     line.near, line.far = min(line.near, following.near), max(line.far, following.far)
     line.begin, line.end = min(line.begin, following.begin), max(line.end, following.end)
     line.is_row |= following.is_row
+
+
+def without_needless_spaces(line: Line) -> tuple[str, list[float]]:
+    """The line without spaces at its ends, and without the typesetter's beside Japanese.
+
+    Those that the author wrote stay, and so do ideographic ones.
+    """
+    text = line.text
+    kept = [
+        index
+        for index, char in enumerate(text)
+        if char != " " or index not in line.generated or line.is_row or _is_needed(text, index)
+    ]
+    while kept and text[kept[-1]] == " ":
+        kept.pop()
+    while kept and text[kept[0]] == " ":
+        kept.pop(0)
+    edges = [edge for index in kept for edge in line.edges[2 * index : 2 * index + 2]]
+    shown = "".join(text[index] for index in kept)
+    return _middle_dots(shown), edges
+
+
+def _is_needed(text: str, index: int) -> bool:
+    """A space between Western words; beside a Japanese character it is the typesetter's."""
+    before, after = text[index - 1 : index], text[index + 1 : index + 2]
+    return not (before and is_cjk(before)) and not (after and is_cjk(after)) and before != " "
+
+
+def _middle_dots(text: str) -> str:
+    """Chromium writes the katakana middle dot as U+2027."""
+    if "\u2027" not in text:
+        return text
+    return re.sub(r"(?<=[\u3040-\u9fff])\u2027(?=[\u3040-\u9fff])", "・", text)
 
 
 def widths_only(text: str, near: float, widths: Iterable[float]) -> Line:

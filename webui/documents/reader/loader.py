@@ -11,9 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from webui.documents.errors import DocumentError, PasswordNeededError
-from webui.documents.reader.layout import lines_of
+from webui.documents.reader.additions import with_additions
 from webui.documents.reader.ocr import DOTS_PER_POINT, Recognition, glyphs_of
-from webui.documents.reader.pdfium import PdfiumFile, UnreadableError, WrongPasswordError
+from webui.documents.reader.paper import Paper
+from webui.documents.reader.pdfium import (
+    PdfiumFile,
+    PrintedPage,
+    UnreadableError,
+    WrongPasswordError,
+)
 from webui.documents.reader.pypdf import PypdfFile
 from webui.documents.reader.repair import PageLines, page_of_text, repaired_pages
 from webui.documents.reader.text_formats import (
@@ -116,6 +122,7 @@ class _Pdf:
         self._password = password
         self._first = first
         self._second: PypdfFile | None = None
+        self._paper = Paper()
         self._has_second = isinstance(first, PdfiumFile)
 
     def close(self) -> None:
@@ -142,9 +149,9 @@ class _Pdf:
         return repaired_pages(found)
 
     def _page(self, number: int) -> PageLines:
-        page = _read(self._first, number)
+        page = _read(self._first, number, self._paper)
         if page.problem and page.problem is not PageProblem.NO_TEXT and (other := self._other()):
-            second = _read(other, number)
+            second = _read(other, number, self._paper)
             if not second.problem:
                 return replace(
                     second, width=page.width or second.width, height=page.height or second.height
@@ -160,10 +167,12 @@ class _Pdf:
         except UnreadableError as error:
             log.info("page %d has no picture: %s", page.number, error)
             return page
-        lines = lines_of(glyphs_of(seen)) if seen else []
+        lines = self._paper.lines(glyphs_of(seen), [], page.width, page.height) if seen else []
         if not lines:
             return page
-        return replace(page, lines=lines, problem=PageProblem.NONE, is_recognised=True)
+        return replace(
+            page, lines=[*lines, *page.lines], problem=PageProblem.NONE, is_recognised=True
+        )
 
     def _other(self) -> PypdfFile | None:
         if self._has_second and self._second is None:
@@ -175,23 +184,29 @@ class _Pdf:
         return self._second
 
 
-def _read(file: PdfiumFile | PypdfFile, number: int) -> PageLines:
+def _read(file: PdfiumFile | PypdfFile, number: int, paper: Paper) -> PageLines:
     try:
         if isinstance(file, PypdfFile):
             raw, width, height = file.text(number)
             page = replace(page_of_text(number, repaired_text(raw)), width=width, height=height)
         else:
-            glyphs, width, height = file.glyphs(number)
-            raw = "".join(glyph.char for glyph in glyphs)
-            page = PageLines(number, lines_of(glyphs), width, height)
+            printed = file.page(number)
+            raw = "".join(glyph.char for glyph in printed.glyphs)
+            page = _page_of(number, printed, paper)
     except UnreadableError as error:
         log.info("page %d: %s", number, error)
         return PageLines(number, problem=PageProblem.FAILED)
-    if not raw.strip():
-        return replace(page, lines=[], problem=PageProblem.NO_TEXT)
+    if not raw.strip():  # its lines are filled fields and notes, on a picture
+        return replace(page, problem=PageProblem.NO_TEXT)
     if is_garbled(raw):
         return replace(page, lines=[], problem=PageProblem.GARBLED)
     return page
+
+
+def _page_of(number: int, printed: PrintedPage, paper: Paper) -> PageLines:
+    glyphs = with_additions(printed.glyphs, printed.additions)
+    lines = paper.lines(glyphs, printed.rulings, printed.width, printed.height)
+    return PageLines(number, lines, printed.width, printed.height)
 
 
 @contextmanager

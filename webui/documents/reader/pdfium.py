@@ -5,21 +5,39 @@ Measured at 80-100 pages a second; right on every maker's files that pypdf gets 
 fonts with CMaps that it lacks (UniJIS-UTF8), which the other reader knows.
 """
 
-import ctypes
+import contextlib
 import io
+import logging
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pypdfium2
 import pypdfium2.raw as pdfium
 
+from webui.documents.reader.additions import Addition
 from webui.documents.reader.layout import Glyph
+from webui.documents.reader.pdfium_annotations import additions
+from webui.documents.reader.pdfium_objects import Placer, outline_lost_texts, rulings
+from webui.documents.reader.tables import Ruling
 
-_SCALE = 1000  # device units per point, for pdfium's integer mapping
+log = logging.getLogger(__name__)
+
 MAX_PAGE_CHARS = 400_000
 MAX_SCAN_PIXELS = 5000  # of the longer side
+
+
+@dataclass(frozen=True, slots=True)
+class PrintedPage:
+    """What is on one page; all places are points from the top left of the page as shown."""
+
+    glyphs: list[Glyph]  # in content order
+    additions: list[Addition]  # the values of its form fields, and its notes
+    rulings: list[Ruling]
+    width: float
+    height: float
 
 
 class WrongPasswordError(Exception):
@@ -40,21 +58,31 @@ class PdfiumFile:
             if "password" in str(error).lower():
                 raise WrongPasswordError from error
             raise UnreadableError(str(error)) from error
+        with contextlib.suppress(pypdfium2.PdfiumError):  # then its fields stay unread
+            self._document.init_forms()
         self.num_pages = len(self._document)
 
     def close(self) -> None:
         self._document.close()
 
-    def glyphs(self, number: int) -> tuple[list[Glyph], float, float]:
-        """Page `number` (from 1): its characters in content order, its width and height."""
+    def page(self, number: int) -> PrintedPage:
+        """What is on page `number` (from 1)."""
         page = self._page(number)
         try:
-            width, height = page.get_size()
+            outline_lost_texts(page)
+            place = Placer(page)
             text = page.get_textpage()
             try:
-                return list(_glyphs(page, text)), width, height
+                glyphs = list(_glyphs(page, text, place))
             finally:
                 text.close()
+            form = self._document.formenv
+            return PrintedPage(
+                glyphs,
+                additions(page, form, place),
+                rulings(page, place) if glyphs else [],
+                *page.get_size(),
+            )
         except pypdfium2.PdfiumError as error:
             raise UnreadableError(str(error)) from error
         finally:
@@ -66,7 +94,7 @@ class PdfiumFile:
         try:
             page_width, page_height = page.get_size()
             scale = min(width / max(page_width, 1.0), 4000 / max(page_height, 1.0))
-            image = page.render(scale=scale, may_draw_forms=False).to_pil()
+            image = page.render(scale=scale).to_pil()
             png = io.BytesIO()
             image.save(png, "PNG")
             return png.getvalue()
@@ -80,7 +108,10 @@ class PdfiumFile:
         page = self._page(number)
         try:
             scale = min(dots_per_point, MAX_SCAN_PIXELS / max(*page.get_size(), 1.0))
-            image = page.render(scale=scale, grayscale=True, may_draw_forms=False).to_pil()
+            image = page.render(
+                scale=scale, grayscale=True, may_draw_forms=False, draw_annots=False
+            )
+            image = image.to_pil()
             png = io.BytesIO()
             image.save(png, "PNG", compress_level=1)
             return png.getvalue(), scale
@@ -96,9 +127,8 @@ class PdfiumFile:
             raise UnreadableError(str(error)) from error
 
 
-def _glyphs(page: Any, text: Any) -> Iterator[Glyph]:
+def _glyphs(page: Any, text: Any, place: Placer) -> Iterator[Glyph]:
     num_chars = min(text.count_chars(), MAX_PAGE_CHARS)
-    place = _Placer(page)
     rect, matrix = pdfium.FS_RECTF(), pdfium.FS_MATRIX()
     unicode_of, box_of = pdfium.FPDFText_GetUnicode, pdfium.FPDFText_GetLooseCharBox
     size_of, matrix_of = pdfium.FPDFText_GetFontSize, pdfium.FPDFText_GetMatrix
@@ -115,38 +145,14 @@ def _glyphs(page: Any, text: Any) -> Iterator[Glyph]:
         box_of(text, index, rect)
         # Some fonts' boxes are as small as the ink (a ー would be tiny), so the size is the font's.
         size = size_of(text, index)
+        turn = 0
         if matrix_of(text, index, matrix):
             size *= math.hypot(matrix.c, matrix.d)
+            turn = place.quarter(matrix.a, matrix.b, matrix.d)
         yield Glyph(
             chr(code) if 0 < code < 0x110000 else "\ufffd",
             *place.box(rect.left, rect.top, rect.right, rect.bottom),
             size=size,
             is_generated=code < 0x80 and is_generated(text, index) == 1,
+            turn=turn,
         )
-
-
-class _Placer:
-    """Page space (any origin, any rotation) → points from the top left of the shown page."""
-
-    def __init__(self, page: Any) -> None:
-        width, height = page.get_size()
-        size = (round(width * _SCALE), round(height * _SCALE))
-
-        def device(x: float, y: float) -> tuple[float, float]:
-            to_x, to_y = ctypes.c_int(), ctypes.c_int()
-            pdfium.FPDF_PageToDevice(page, 0, 0, *size, 0, x, y, to_x, to_y)
-            return to_x.value / _SCALE, to_y.value / _SCALE
-
-        # Three points decide an affine map; far apart, because the answers are whole numbers.
-        origin, right, up = device(0, 0), device(1000, 0), device(0, 1000)
-        self._origin = origin
-        self._along_x = ((right[0] - origin[0]) / 1000, (right[1] - origin[1]) / 1000)
-        self._along_y = ((up[0] - origin[0]) / 1000, (up[1] - origin[1]) / 1000)
-
-    def box(
-        self, left: float, top: float, right: float, bottom: float
-    ) -> tuple[float, float, float, float]:
-        (x0, y0), (ax, ay), (bx, by) = self._origin, self._along_x, self._along_y
-        xs = (x0 + ax * left + bx * top, x0 + ax * right + bx * bottom)
-        ys = (y0 + ay * left + by * top, y0 + ay * right + by * bottom)
-        return min(xs), min(ys), max(xs), max(ys)

@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from webui.documents.reader.layout import Line, widths_only
+from webui.documents.reader.layout import Line, widths_only, without_needless_spaces
 from webui.text.characters import BULLET, is_cjk, width
 from webui.text.pages import Page, PageProblem, TextRun
 
@@ -114,9 +114,14 @@ def _page_number(line: Line) -> int | None:
 
 
 def _edge_indices(page: PageLines) -> set[int]:
-    """Indices of lines that may be running heads: outermost, in the margin, apart from the rest."""
-    indices = range(len(page.lines))
-    if len(page.lines) > 1 and page.lines[0].is_placed and page.height > 0:
+    """Indices of lines that may be running heads: outermost, in the margin, apart from the rest.
+
+    Lines that lie on their side are none.
+    """
+    indices = [index for index, line in enumerate(page.lines) if not line.turn]
+    if not indices:
+        return set()
+    if len(page.lines) > 1 and page.lines[indices[0]].is_placed and page.height > 0:
         down = sorted(indices, key=lambda index: _height_on_paper(page.lines[index]))
         return {*_edge(page, down), *_edge(page, down[::-1])}
     if len(page.lines) <= 2 * _HEAD_LINES:
@@ -188,7 +193,7 @@ def _column_of(line: Line, lines: list[Line]) -> list[Line]:
         for other in lines
         if other is line
         or (
-            other.is_vertical == line.is_vertical
+            (other.is_vertical, other.turn) == (line.is_vertical, line.turn)
             and 0.8 < other.size / max(line.size, 0.1) < 1.25
             and min(other.end, line.end) - max(other.begin, line.begin)
             > 0.5 * min(other.end - other.begin, line.end - line.begin)
@@ -218,6 +223,8 @@ def _breaks(line: Line, following: Line, measure: _Measure, its_measure: _Measur
     """Whether a new paragraph begins with `following`."""
     size = max(line.size, following.size)
     if line.is_row or following.is_row or line.is_vertical != following.is_vertical:
+        return True
+    if line.turn != following.turn:
         return True
     if not 0.85 < following.size / max(line.size, 0.1) < 1.18:
         return True
@@ -257,7 +264,7 @@ def _ends_early(line: Line, measure: _Measure) -> bool:
 
 
 def _page(page: PageLines, paragraphs: list[list[Line]], following: list[list[Line]]) -> Page:
-    writer = _Writer()
+    writer = _Writer(page.width, page.height)
     for paragraph in paragraphs:
         writer.write_paragraph(paragraph)
     return Page(
@@ -283,9 +290,10 @@ def _continues(paragraphs: list[list[Line]], following: list[list[Line]]) -> boo
 
 
 class _Writer:
-    """Paragraphs as one text, with a run for each printed line."""
+    """Paragraphs as one text, with a run for each printed line on paper of that size."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: float, height: float) -> None:
+        self._paper = width, height
         self._parts: list[str] = []
         self._runs: list[TextRun] = []
         self._length = 0
@@ -300,11 +308,11 @@ class _Writer:
         if self._parts:
             self._write("\n")
         for index, line in enumerate(lines):
-            text, edges = _without_needless_spaces(line)
+            text, edges = without_needless_spaces(line)
             if index:
                 text, edges = self._joined(text, edges)
             if line.is_placed:
-                self._runs.append(_run(line, edges, self._length))
+                self._runs.append(_run(line, edges, self._length, self._paper))
             self._write(text)
 
     def _joined(self, text: str, edges: list[float]) -> tuple[str, list[float]]:
@@ -328,48 +336,29 @@ class _Writer:
             self._runs[-1] = TextRun(run.start, run.is_vertical, run.near, run.far, run.edges[:-2])
 
 
-def _run(line: Line, edges: list[float], start: int) -> TextRun:
+def _run(line: Line, edges: list[float], start: int, paper: tuple[float, float]) -> TextRun:
+    """The line's place on the page as it is shown, also where the line lies on its side."""
     near, far = (-line.far, -line.near) if line.is_vertical else (line.near, line.far)
+    is_vertical, (width, height) = line.is_vertical, paper
+    match line.turn, is_vertical:
+        case (1, False):
+            is_vertical, edges = True, [height - edge for edge in edges]
+        case (1, True):
+            is_vertical, (near, far) = False, (height - far, height - near)
+        case (2, _):
+            along, across = (height, width) if is_vertical else (width, height)
+            edges, (near, far) = [along - edge for edge in edges], (across - far, across - near)
+        case (3, False):
+            is_vertical, (near, far) = True, (width - far, width - near)
+        case (3, True):
+            is_vertical, edges = False, [width - edge for edge in edges]
     tenths = array("i", map(_tenths, edges))
-    return TextRun(start, line.is_vertical, round(near, 1), round(far, 1), tenths)
+    return TextRun(start, is_vertical, round(near, 1), round(far, 1), tenths)
 
 
 def _tenths(edge: float) -> int:
     """Of a point. A hostile file puts characters anywhere, also where no number is."""
     return round(max(-_FAR_AWAY, min(_FAR_AWAY, edge * 10)))
-
-
-def _without_needless_spaces(line: Line) -> tuple[str, list[float]]:
-    """The line without spaces at its ends, and without the typesetter's beside Japanese.
-
-    Those that the author wrote stay, and so do ideographic ones.
-    """
-    text = line.text
-    kept = [
-        index
-        for index, char in enumerate(text)
-        if char != " " or index not in line.generated or line.is_row or _is_needed(text, index)
-    ]
-    while kept and text[kept[-1]] == " ":
-        kept.pop()
-    while kept and text[kept[0]] == " ":
-        kept.pop(0)
-    edges = [edge for index in kept for edge in line.edges[2 * index : 2 * index + 2]]
-    shown = "".join(text[index] for index in kept)
-    return _middle_dots(shown), edges
-
-
-def _is_needed(text: str, index: int) -> bool:
-    """A space between Western words; beside a Japanese character it is the typesetter's."""
-    before, after = text[index - 1 : index], text[index + 1 : index + 2]
-    return not (before and is_cjk(before)) and not (after and is_cjk(after)) and before != " "
-
-
-def _middle_dots(text: str) -> str:
-    """Chromium writes the katakana middle dot as U+2027."""
-    if "\u2027" not in text:
-        return text
-    return re.sub(r"(?<=[\u3040-\u9fff])\u2027(?=[\u3040-\u9fff])", "・", text)
 
 
 def page_of_text(number: int, text: str) -> PageLines:
