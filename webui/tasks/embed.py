@@ -16,7 +16,7 @@ import numpy as np
 from webui.config import LOCAL_USER
 from webui.documents.errors import DocumentError
 from webui.documents.process import WorkerDiedError
-from webui.documents.search.embedder_process import EmbedderProcess, LocalEmbedder
+from webui.documents.search.embedder_process import LocalEmbedder, TextEmbedder
 from webui.engine.pool import EnginePool
 from webui.engine.remote import RemoteEngine
 from webui.engine.turns import TooBusyError
@@ -133,7 +133,7 @@ def _batches(inputs: Sequence[Input]) -> Iterator[tuple[Input, ...]]:
         yield tuple(inputs[start : start + BATCH])
 
 
-def _embed(process: EmbedderProcess, batch: tuple[Input, ...], kind: str) -> tuple[bytes, int]:
+def _embed(process: TextEmbedder, batch: tuple[Input, ...], kind: str) -> tuple[bytes, int]:
     """In a thread; a process that has died meanwhile is started once more. Raises AppError."""
     try:
         try:

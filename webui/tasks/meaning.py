@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from webui.documents.search.embedder_process import EmbedderProcess, LocalEmbedder
+from webui.documents.search.embedder_process import LocalEmbedder, TextEmbedder
 from webui.text.grounding import MAX_SOURCES, Support
 
 LIMIT_S = 60.0  # for all of a source; whoever waits longer compares words alone
@@ -28,7 +28,7 @@ def no_embedder() -> None:
 
 
 async def found_by_meaning(
-    process: EmbedderProcess, sentences: Sequence[str], statements: Sequence[str]
+    process: TextEmbedder, sentences: Sequence[str], statements: Sequence[str]
 ) -> list[tuple[Support, ...]]:
     """For each statement the sentences that stand out. Raises AppError, TimeoutError."""
     async with asyncio.timeout(LIMIT_S):
@@ -52,7 +52,7 @@ def outstanding(cosines: np.ndarray) -> tuple[Support, ...]:
     )
 
 
-async def _vectors(process: EmbedderProcess, texts: Sequence[str], *, is_query: bool) -> np.ndarray:
+async def _vectors(process: TextEmbedder, texts: Sequence[str], *, is_query: bool) -> np.ndarray:
     rows = []
     for start in range(0, len(texts), BATCH):
         batch = tuple(texts[start : start + BATCH])

@@ -1,6 +1,7 @@
 """The built-in embedder: it loads and knows synonyms; its training refuses other data."""
 
 import lzma
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,8 +11,10 @@ import numpy
 import pytest
 
 from tests.places import ROOT
+from webui.documents.errors import DocumentError
 from webui.documents.search.embedder_process import EmbedderProcess
 from webui.documents.search.embedding import choose_embedder
+from webui.documents.search.static_embedder import StaticEmbedder
 
 FOLDER = ROOT / "models" / "builtin-embedder"
 
@@ -23,6 +26,11 @@ def process() -> Iterator[EmbedderProcess]:
     process.stop()
 
 
+@pytest.fixture(scope="module")
+def embedder() -> StaticEmbedder:
+    return StaticEmbedder(FOLDER)
+
+
 def test_it_is_small_and_is_what_is_used_when_nothing_else_is_there(tmp_path: Path) -> None:
     assert (FOLDER / "model.safetensors").stat().st_size <= 16_000_000
     choice = choose_embedder([], tmp_path, FOLDER)
@@ -31,8 +39,48 @@ def test_it_is_small_and_is_what_is_used_when_nothing_else_is_there(tmp_path: Pa
 
 
 @pytest.mark.thorough
-def test_words_of_one_meaning_are_close(process: EmbedderProcess) -> None:
-    assert process.ready().num_dimensions == 256
+def test_numpy_computes_what_sentence_transformers_does(
+    process: EmbedderProcess, embedder: StaticEmbedder
+) -> None:
+    texts = (
+        "車を買う",
+        "自動車の購入",
+        "会議は１１月２７日、３階で。",
+        "",
+        "。。。",
+        "word ABC" * 500,
+    )
+    assert embedder.ready() == process.ready()
+    for is_query in (True, False):
+        theirs, ours = (
+            numpy.frombuffer(one.embed(texts, is_query=is_query), "<f2").astype("f4")
+            for one in (process, embedder)
+        )
+        numpy.testing.assert_allclose(ours, theirs, atol=2e-3)
+    inputs = ("車を買う", (5, 6, 7))
+    (theirs_data, theirs_count), (ours_data, ours_count) = (
+        one.embed_inputs(inputs) for one in (process, embedder)
+    )
+    assert ours_count == theirs_count
+    numpy.testing.assert_allclose(
+        numpy.frombuffer(ours_data, "<f4"), numpy.frombuffer(theirs_data, "<f4"), atol=1e-3
+    )
+
+
+def test_an_id_of_another_model_is_told(embedder: StaticEmbedder) -> None:
+    with pytest.raises(DocumentError):
+        embedder.embed_inputs(((30_000,),))
+
+
+def test_a_folder_that_is_damaged_is_told(tmp_path: Path) -> None:
+    shutil.copytree(FOLDER, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "tokenizer.json").write_text("{")
+    with pytest.raises(DocumentError, match="cannot be loaded"):
+        StaticEmbedder(tmp_path).ready()
+
+
+def test_words_of_one_meaning_are_close(embedder: StaticEmbedder) -> None:
+    assert embedder.ready().num_dimensions == 256
     texts = (
         "車を買う",
         "自動車の購入",
@@ -42,7 +90,7 @@ def test_words_of_one_meaning_are_close(process: EmbedderProcess) -> None:
         "meeting",
         "",
     )
-    data = process.embed(texts, is_query=True)
+    data = embedder.embed(texts, is_query=True)
     car, purchase, kana, soup, appointment, meeting, _ = (
         numpy.frombuffer(data, "<f2").reshape(len(texts), 256).astype("f4")
     )

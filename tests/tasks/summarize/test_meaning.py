@@ -94,7 +94,7 @@ def test_quotations_and_supported_bullets_start_no_process(embedder: LocalEmbedd
     evidence = evidence_of(SOURCE, ["The factory opens in spring."], Language.EN, find)
     assert asyncio.run(evidence).bullets[0][1].sources[0].index == 1
     grounded(find, SENTENCES[0])
-    assert not asked and idle.process.pid is None
+    assert not asked and not idle.process.is_loaded
 
 
 def test_other_words_of_one_language_are_found_too(embedder: LocalEmbedder) -> None:

@@ -100,7 +100,7 @@ def _models(engines: EnginePool, embeddings: Embeddings) -> Iterator[dict[str, A
             "owned_by": "kajogaki",
             "name": embedder.name,
             "kind": "embedding",
-            "state": str(LoadState.READY if embedder.process.pid else LoadState.UNLOADED),
+            "state": str(LoadState.READY if embedder.process.is_loaded else LoadState.UNLOADED),
         }
 
 

@@ -5,7 +5,7 @@ Blocking, for threads. Knows nothing about owners or documents.
 
 import base64
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from webui.documents.messages import (
     Embed,
@@ -24,11 +24,27 @@ _EMBED_LIMIT_S = 300.0
 _LOAD_LIMIT_S = 300.0
 
 
+class TextEmbedder(Protocol):
+    """Texts into vectors: in a process of its own, or the built-in one in this process."""
+
+    @property
+    def is_loaded(self) -> bool: ...
+    def stop(self) -> None: ...
+    def ready(self, is_cancelled: IsCancelled = never) -> EmbedderReady: ...
+    def embed(
+        self, texts: tuple[str, ...], *, is_query: bool, is_cancelled: IsCancelled = never
+    ) -> bytes: ...
+    def embed_inputs(
+        self, inputs: tuple[str | tuple[int, ...], ...], kind: str = ""
+    ) -> tuple[bytes, int]: ...
+    def rerank(self, path: Path, query: str, texts: tuple[str, ...]) -> tuple[float, ...]: ...
+
+
 class LocalEmbedder(NamedTuple):
     """An embedding model as others know it."""
 
     name: str
-    process: "EmbedderProcess"
+    process: TextEmbedder
     is_builtin: bool = False
 
 
@@ -45,6 +61,10 @@ class EmbedderProcess:
     @property
     def pid(self) -> int | None:
         return self._process.pid
+
+    @property
+    def is_loaded(self) -> bool:
+        return self._process.pid is not None
 
     def stop(self) -> None:
         self._process.stop()

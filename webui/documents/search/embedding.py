@@ -16,13 +16,14 @@ from pathlib import Path
 
 from webui.documents.errors import DocumentError
 from webui.documents.process import Cancelled
-from webui.documents.search.embedder_process import EmbedderProcess, LocalEmbedder
+from webui.documents.search.embedder_process import EmbedderProcess, LocalEmbedder, TextEmbedder
 from webui.documents.search.model_folder import (
     can_embed,
     check_embedder,
     check_reranker,
     fingerprint,
 )
+from webui.documents.search.static_embedder import StaticEmbedder
 from webui.errors import AppError
 from webui.models.entries import ModelEntry, ModelKind
 from webui.storage import Documents, EmbedderRow, NotFoundError, StorageError
@@ -93,7 +94,7 @@ class Embedding:
     """Thread-safe. The model's process starts with the first text."""
 
     def __init__(
-        self, documents: Documents, choice: EmbedderChoice, process: EmbedderProcess | None = None
+        self, documents: Documents, choice: EmbedderChoice, process: TextEmbedder | None = None
     ) -> None:
         self._documents = documents
         self._vectors = documents.vectors
@@ -101,7 +102,7 @@ class Embedding:
         self._fingerprint: str | None = None
         self._failure: AppError | None = None
         self.choice = choice
-        self.process = process or EmbedderProcess(choice.path)
+        self.process = process or _embedder_of(choice)
 
     @property
     def local(self) -> LocalEmbedder:
@@ -136,7 +137,7 @@ class Embedding:
 
     def problem(self) -> AppError | None:
         """Why it cannot embed; None when nothing is known against it."""
-        if not can_embed():
+        if not (self.choice.is_builtin or can_embed()):
             return DocumentError("documents.no_torch")
         return _problem_of(check_embedder, self.choice.path) or self._failure
 
@@ -222,6 +223,10 @@ class Embedding:
         return row
 
 
+def _embedder_of(choice: EmbedderChoice) -> TextEmbedder:
+    return StaticEmbedder(choice.path) if choice.is_builtin else EmbedderProcess(choice.path)
+
+
 def _problem_of(check: Callable[[Path], None], path: Path | None) -> AppError | None:
     if path is None:
         return None
@@ -257,17 +262,23 @@ def choose_embedder(
     `embedder` and `reranker` are an entry's id, a folder or OFF; "" takes what is installed.
     A chosen model that is not there is still the choice: the search says what is wrong with it.
     """
-    if embedder == OFF or not can_embed():
+    if embedder == OFF:
         return None
+    if not can_embed():
+        return _builtin(builtin, None)
     ranking = _reranker(entries, models_dir, reranker)
     if embedder:
         folder = _folder(models_dir, embedder)
         return EmbedderChoice(folder, folder.name, reranker=ranking)
     for entry in installed(entries, models_dir, ModelKind.EMBEDDER):
         return EmbedderChoice(models_dir / entry.id, entry.name, reranker=ranking)
-    if not (builtin / "modules.json").is_file():
+    return _builtin(builtin, ranking)
+
+
+def _builtin(folder: Path, reranker: Path | None) -> EmbedderChoice | None:
+    if not (folder / "modules.json").is_file():
         return None
-    return EmbedderChoice(builtin, builtin.name, weight_of(builtin), True, ranking)
+    return EmbedderChoice(folder, folder.name, weight_of(folder), True, reranker)
 
 
 def weight_of(folder: Path) -> Weight:
