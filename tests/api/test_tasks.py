@@ -179,7 +179,7 @@ def test_a_conversation_is_summarised_and_streamed(http: httpx.Client, server: S
         {"text": "！？"},
         {"text": LEAVE, "messages": [{"role": "user", "content": "x"}]},
         {"messages": []},
-        {"messages": [{"role": "tool", "content": "x"}]},
+        {"messages": [{"role": "nobody", "content": "x"}]},
         {"text": LEAVE, "bullets": 0},
         {"text": LEAVE, "bullets": 21},
         {"text": LEAVE, "bullets": True},

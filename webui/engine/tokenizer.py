@@ -27,16 +27,17 @@ from webui.engine.specials import (
 from webui.errors import AppError
 from webui.prompts.markers import CHANNEL_MARKS, REASONING_MARKS
 from webui.prompts.rendered import BosRule, RenderedPrompt, Span
+from webui.prompts.tools import TOOL_MARKS
 
 log = logging.getLogger(__name__)
 
 # SentencePiece puts a space before every text. This character is in no vocabulary, so nothing
 # merges with it: put in front of a text it takes the space, and its own ids can be cut off.
 LEAD = "\ue000"
-# Control tokens that must reach the text all the same, for a reasoning parser to see them.
-REASONING_TOKENS = frozenset(
+# Control tokens that must reach the text all the same, for who reads reasoning and calls there.
+SHOWN_TOKENS = frozenset(
     mark.removesuffix("thought\n") for pair in REASONING_MARKS for mark in pair
-).union(CHANNEL_MARKS)
+).union(CHANNEL_MARKS, TOOL_MARKS)
 
 
 class TokenizerError(AppError):
@@ -89,6 +90,20 @@ class Tokenizer:
         """Plain text: no BOS, and nothing in it is a special token."""
         whole = Ranges((Span(0, len(text)),) if text else ())
         return self._encode_plain(text, Raw(0, len(text)), whole)
+
+    def encode_continuation(self, text: str, spans: tuple[Span, ...] = ()) -> list[int]:
+        """Text that we write in the middle of an answer: no BOS, no space in front.
+
+        Special tokens are recognised in it, but not where `spans` say that a message spoke.
+        """
+        born = Ranges(spans)
+        ids: list[int] = []
+        for part in partition(text, self.specials, born):
+            if isinstance(part, int):
+                ids.append(part)
+            else:
+                ids += self._encode_plain(text, part, born, is_inside=True)
+        return ids
 
     def _without_bos(self, prompt: RenderedPrompt) -> tuple[str, tuple[Span, ...]]:
         """The prompt without the BOS that its template printed in front, once or more often."""
@@ -261,7 +276,7 @@ class Tokenizer:
     def piece(self, token_id: int) -> bytes:
         """The bytes that this token adds to an answer: none for control tokens.
 
-        Those that mark reasoning are written out, for a ReasoningParser.
+        Those that mark reasoning or calls are written out, for who parses them.
         """
         piece = self._pieces.get(token_id)
         if piece is None:
@@ -288,7 +303,7 @@ class Tokenizer:
         piece = self.bytes_of(token_id)
         control = ll.LLAMA_TOKEN_ATTR_CONTROL | ll.LLAMA_TOKEN_ATTR_UNKNOWN
         is_silent = bool(piece) and self._attributes[token_id] & control
-        is_mark = piece.decode("utf-8", "replace") in REASONING_TOKENS
+        is_mark = piece.decode("utf-8", "replace") in SHOWN_TOKENS
         return b"" if is_silent and not is_mark else piece
 
 

@@ -8,16 +8,31 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from webui.errors import AppError
 from webui.prompts.families import Family, UnknownFamilyError
-from webui.prompts.format import PromptFormat
+from webui.prompts.format import GGUF, PromptFormat
 from webui.prompts.jinja.template import ChatTemplate, TemplateError
 from webui.prompts.markers import REASONING_MARKS
 from webui.prompts.reasoning import Reasoning, ReasoningKind
+from webui.prompts.tools import ToolSyntax, syntax_in
 
 COMPLETION = "completion"  # the family that is no chat at all
 SYSTEM_PROBE, USER_PROBE = "kajogaki-system", "kajogaki-user"
+ARGUMENT_PROBE = "kajogaki-argument"
+TOOL_PROBE: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "kajogaki_tool",
+        "description": "-",
+        "parameters": {
+            "type": "object",
+            "properties": {ARGUMENT_PROBE: {"type": "boolean", "description": "-"}},
+            "required": [ARGUMENT_PROBE],
+        },
+    },
+}
 
 
 class ChoiceReason(StrEnum):
@@ -97,13 +112,16 @@ def gguf_format(model: ModelFacts) -> PromptFormat:
     question = {"role": "user", "content": USER_PROBE}
     if USER_PROBE not in template.render([question]).text:
         raise TemplateError("prompts.template_drops_text", name=model.name)
+    tools = _tools_of(template)
     return PromptFormat(
-        name="gguf",
+        name=GGUF,
         template=template,
         bos_text=model.bos_token,
         supports_system=_keeps_system(template, question),
         reasoning=_reasoning_in(source),
         thinking_switch=_thinking_switch_in(source),
+        tools=tools,
+        has_text_arguments=tools is not None and _wants_text_arguments(template),
     )
 
 
@@ -164,3 +182,32 @@ def _thinking_switch_in(source: str) -> str:
     if "enable_thinking" in source:
         return "enable_thinking"
     return "thinking" if re.search(r"\bthinking is defined", source) else ""
+
+
+def _tools_of(template: ChatTemplate) -> ToolSyntax | None:
+    """How the template's model writes calls; None where tools do not reach the prompt."""
+    if "tools" not in template.source:
+        return None
+    try:
+        text = template.render([{"role": "user", "content": USER_PROBE}], tools=[TOOL_PROBE]).text
+    except TemplateError:
+        return None
+    name = TOOL_PROBE["function"]["name"]
+    return syntax_in(template.source) if name in text else None
+
+
+def _wants_text_arguments(template: ChatTemplate) -> bool:
+    """Whether a call's arguments must be JSON text: as an object they fail or become no JSON."""
+    name = TOOL_PROBE["function"]["name"]
+    function = {"name": name, "arguments": {ARGUMENT_PROBE: True}}
+    call = {"type": "function", "id": "abcdefghi", "function": function}
+    messages: list[dict[str, Any]] = [
+        {"role": "user", "content": USER_PROBE},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "content": USER_PROBE, "tool_call_id": "abcdefghi", "name": name},
+    ]
+    try:
+        text = template.render(messages, tools=[TOOL_PROBE]).text
+    except TemplateError:
+        return True
+    return f"'{ARGUMENT_PROBE}': True" in text

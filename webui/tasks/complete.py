@@ -14,21 +14,16 @@ from webui.config import LOCAL_USER
 from webui.engine.client import Delta, Engine, Progress, PromptTooLongError
 from webui.engine.grammar.matcher import Grammar
 from webui.engine.pool import EnginePool, Waiting
-from webui.engine.request import FinishReason, SamplingParams, TokenLogprob, Usage
+from webui.engine.request import SamplingParams
 from webui.engine.tokenizer import Tokenizer
-from webui.errors import AppError
 from webui.models import ModelSpec
 from webui.prompts import ReasoningParser, RenderedPrompt
+from webui.prompts.format import FIM_MARKS, FimMarks
+from webui.prompts.tools import PLAIN, ToolSyntax
+from webui.tasks.calling import CallingAnswer
 from webui.tasks.formats import Formats
+from webui.tasks.pieces import BadAskError, CallChoice, Piece, Toolbox
 from webui.tasks.sampling import sampling_of
-
-
-class BadAskError(AppError):
-    """What is asked for cannot be computed; `parameter` names what to change."""
-
-    def __init__(self, key: str, parameter: str, **values: object) -> None:
-        super().__init__(key, parameter=parameter, **values)
-        self.parameter = parameter
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +35,15 @@ class Ask:
 
     model_id: str = ""
     owner: str = LOCAL_USER
-    messages: tuple[Mapping[str, str], ...] = ()
+    messages: tuple[Mapping[str, Any], ...] = ()
     prompts: tuple[str | tuple[int, ...], ...] = ()
+    suffix: str = ""  # what stands after the text that continues a prompt
     sampling: Mapping[str, Any] = field(default_factory=dict)  # what is not the model's default
     stops: tuple[str, ...] = ()
     num_choices: int = 1  # of each prompt
     thinking: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """News of one choice. Its last one carries `finish_reason` and `usage`."""
-
-    choice: int
-    text: str = ""
-    reasoning: str = ""
-    token_ids: tuple[int, ...] = ()
-    logprobs: tuple[TokenLogprob, ...] = ()
-    finish_reason: FinishReason | None = None
-    usage: Usage | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)  # that the template reads
+    toolbox: Toolbox | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +64,10 @@ class _Prompt:
     sampling: SamplingParams
     stops: tuple[str, ...]
     new_parser: Callable[[], ReasoningParser] | None = None  # for each answer its own
+    syntax: ToolSyntax | None = None  # of calls, where tools are offered
+
+
+__all__ = ["Ask", "BadAskError", "Completions", "Event", "Piece", "Started", "Toolbox"]
 
 
 class Completions:
@@ -105,7 +94,7 @@ class Completions:
                 assert tokenizer is not None, "a leased engine is loaded"
                 yield Started(spec.id, sum(len(p.token_ids) for p in prompts), tokenizer)
                 answers = [
-                    _answer(state, prompt, number * ask.num_choices + i, i)
+                    _answer(state, prompt, number * ask.num_choices + i, i, ask.toolbox)
                     for number, prompt in enumerate(prompts)
                     for i in range(ask.num_choices)
                 ]
@@ -121,7 +110,8 @@ class Completions:
         if ask.messages:
             prompts = [self._chat_prompt(tokenizer, spec, ask)]
         else:
-            prompts = [_text_prompt(tokenizer, ask, prompt) for prompt in ask.prompts]
+            fim = self._fim_marks(tokenizer, spec, ask) if ask.suffix else None
+            prompts = [_text_prompt(tokenizer, ask, prompt, fim) for prompt in ask.prompts]
         sampling = prompts[0].sampling
         if sampling.grammar:
             _check_grammar(sampling.grammar)
@@ -133,23 +123,47 @@ class Completions:
         return prompts
 
     def _chat_prompt(self, tokenizer: Tokenizer, spec: ModelSpec, ask: Ask) -> _Prompt:
-        chat = self._formats.choice(spec, tokenizer, ask.owner).format
+        tools = ask.toolbox.tools if ask.toolbox else ()
+        has_tools = bool(tools) or any("tool_calls" in message for message in ask.messages)
+        chat = self._formats.choice(spec, tokenizer, ask.owner, knows_tools=has_tools).format
         is_shaped = bool(ask.sampling.get("grammar"))  # from its first character on: no thinking
-        thinking = False if is_shaped and chat.thinking_switch else ask.thinking
-        rendered = chat.render(ask.messages, thinking=thinking)
+        is_called = bool(ask.toolbox and ask.toolbox.choice is CallChoice.REQUIRED)
+        is_begun = bool(ask.messages) and ask.messages[-1].get("role") == "assistant"
+        is_bound = is_shaped or is_called or is_begun
+        thinking = False if is_bound and chat.thinking_switch else ask.thinking
+        rendered = chat.render(
+            ask.messages,
+            thinking=thinking,
+            variables=ask.variables,
+            tools=[tool.shown for tool in tools],
+        )
         stops = chat.stop_strings(thinking)
         sampling = sampling_of({**chat.sampling, **ask.sampling})
         return _Prompt(
             tuple(tokenizer.encode(rendered)),
             replace(sampling, stop_token_ids=tokenizer.stop_token_ids(stops)),
             (*stops, *ask.stops),
-            None if is_shaped else lambda: chat.reasoning_parser(rendered),
+            None if is_shaped and not tools else lambda: chat.reasoning_parser(rendered),
+            (chat.tools or PLAIN) if tools else None,
         )
 
+    def _fim_marks(self, tokenizer: Tokenizer, spec: ModelSpec, ask: Ask) -> FimMarks:
+        """Raises BadAskError where the model fills no gaps."""
+        own = self._formats.choice(spec, tokenizer, ask.owner).format.fim
+        known = (own, *FIM_MARKS) if own else FIM_MARKS
+        for marks in known:
+            if all(tokenizer.special_id(mark.strip()) is not None for mark in marks.all):
+                return marks
+        raise BadAskError("serving.fills_no_gaps", "suffix", name=spec.name)
 
-def _text_prompt(tokenizer: Tokenizer, ask: Ask, prompt: str | tuple[int, ...]) -> _Prompt:
+
+def _text_prompt(
+    tokenizer: Tokenizer, ask: Ask, prompt: str | tuple[int, ...], fim: FimMarks | None
+) -> _Prompt:
     """The caller writes the whole prompt, so it may contain special tokens as a template does."""
-    if isinstance(prompt, str):
+    if fim and isinstance(prompt, str):
+        ids = tuple(tokenizer.encode(fim.render(prompt, ask.suffix)))
+    elif isinstance(prompt, str):
         ids = tuple(tokenizer.encode(RenderedPrompt(prompt, ())))
     else:
         ids = prompt
@@ -168,12 +182,28 @@ def _check_grammar(text: str) -> None:
 
 
 async def _answer(
-    engine: Engine, prompt: _Prompt, choice: int, seed_offset: int
+    engine: Engine, prompt: _Prompt, choice: int, seed_offset: int, toolbox: Toolbox | None
 ) -> AsyncGenerator[Progress | Piece, None]:
     """One answer; each after a prompt's first gets a seed of its own."""
     sampling = prompt.sampling
     if sampling.seed is not None:
         sampling = replace(sampling, seed=(sampling.seed + seed_offset) % (1 << 32))
+    if toolbox and prompt.syntax and prompt.new_parser and engine.tokenizer:
+        calling = CallingAnswer(
+            engine,
+            engine.tokenizer,
+            choice,
+            prompt.token_ids,
+            sampling,
+            prompt.stops,
+            prompt.syntax,
+            toolbox,
+            prompt.new_parser,
+        )
+        async with contextlib.aclosing(calling.events()) as parts:
+            async for part in parts:
+                yield part
+        return
     parser = prompt.new_parser() if prompt.new_parser else None
     events = engine.generate(prompt.token_ids, sampling, prompt.stops)
     async with contextlib.aclosing(events):

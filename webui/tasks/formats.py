@@ -16,11 +16,14 @@ from webui.errors import AppError
 from webui.models import ModelSpec
 from webui.prompts import (
     Choice,
+    ChoiceReason,
     Family,
     ModelFacts,
     PromptFormat,
+    TemplateError,
     builtin_families,
     choose_family,
+    gguf_format,
     load_family,
 )
 from webui.prompts.families import NAME
@@ -41,11 +44,33 @@ class Formats:
         self._families_dir = families_dir
         self._choices: dict[tuple[Any, ...], Choice] = {}
 
-    def choice(self, spec: ModelSpec, tokenizer: Tokenizer, owner: str = "") -> Choice:
+    def choice(
+        self, spec: ModelSpec, tokenizer: Tokenizer, owner: str = "", *, knows_tools: bool = False
+    ) -> Choice:
         """How to speak to `spec`, whose vocabulary is `tokenizer`'s, as `owner` wants it.
 
-        Raises TemplateError, UnknownFamilyError, FamilyError.
+        `knows_tools`: our own wording of a family knows no tools, so where the model's file has a
+        template that does, that one is taken. Raises TemplateError, UnknownFamilyError,
+        FamilyError.
         """
+        chosen = self._chosen(spec, tokenizer, owner)
+        if knows_tools and chosen.format.tools is None and spec.chat_template.strip():
+            return self._own(spec, tokenizer, chosen)
+        return chosen
+
+    def _own(self, spec: ModelSpec, tokenizer: Tokenizer, otherwise: Choice) -> Choice:
+        """The file's own template where it knows tools."""
+        key = (spec.path, spec.chat_template)
+        if key not in self._choices:
+            try:
+                own = gguf_format(facts_of(spec, tokenizer))
+            except TemplateError:
+                own = otherwise.format
+            self._choices[key] = Choice(own, ChoiceReason.GGUF)
+        own_choice = self._choices[key]
+        return own_choice if own_choice.format.tools else otherwise
+
+    def _chosen(self, spec: ModelSpec, tokenizer: Tokenizer, owner: str) -> Choice:
         user_family = self.family_of(owner, spec.id)
         stamp = self._stamp(owner, user_family)
         key = (spec.path, spec.chat_template, spec.family, owner, user_family, stamp)

@@ -1,6 +1,8 @@
 """POST /chat/completions and /completions: from a checked body to an answer, whole or streamed."""
 
+import asyncio
 import contextlib
+import json
 import time
 from collections.abc import AsyncGenerator, Iterable
 from typing import Any
@@ -12,8 +14,16 @@ from webui.api.auth import owner_of
 from webui.api.v1.errors import body_of, language_of
 from webui.api.v1.limits import TokenBudget
 from webui.api.v1.objects import Answer, ChatShape, Shape, TextShape, usage_of
-from webui.api.v1.schemas import ChatRequest, CompletionRequest, JsonFormat, JsonSchemaFormat
+from webui.api.v1.schemas import (
+    ChatRequest,
+    Choices,
+    CompletionRequest,
+    JsonFormat,
+    JsonSchemaFormat,
+    TextFormat,
+)
 from webui.api.v1.sse import CLIENT_GONE, DONE, EventStream, comment, event, while_connected
+from webui.api.v1.tools import Wanted, toolbox_of
 from webui.engine.client import Progress
 from webui.engine.grammar.json_schema import JSON_OBJECT, grammar_of
 from webui.engine.pool import Waiting
@@ -27,7 +37,7 @@ MAX_ANSWERS = 64  # prompts × choices of one request
 LEGACY_MAX_TOKENS = 16  # OpenAI's default for /completions
 SAMPLING_FIELDS = (
     "temperature", "top_p", "top_k", "min_p", "repeat_penalty", "presence_penalty",
-    "frequency_penalty", "ignore_eos", "grammar",
+    "frequency_penalty", "penalty_last_n", "ignore_eos", "grammar",
 )  # fmt: skip
 
 
@@ -38,15 +48,19 @@ class Answering:
 
     async def chat(self, request: Request, body: ChatRequest) -> Response:
         """Raises AppError."""
-        ask = _chat_ask(body, owner_of(request))
+        # In a thread: a large schema takes a while, and others go on meanwhile.
+        ask = await asyncio.to_thread(_chat_ask, body, owner_of(request))
         shape = ChatShape(
-            ask.num_choices, shows_logprobs=bool(body.logprobs), shows_usage=_shows_usage(body)
+            ask.num_choices,
+            shows_logprobs=bool(body.logprobs),
+            shows_usage=_shows_usage(body),
+            is_legacy=body.functions is not None,
         )
         return await self._respond(request, ask, shape, body)
 
     async def complete(self, request: Request, body: CompletionRequest) -> Response:
         """Raises AppError."""
-        ask = _text_ask(body, owner_of(request))
+        ask = await asyncio.to_thread(_text_ask, body, owner_of(request))
         shown = [p if body.echo and isinstance(p, str) else None for p in ask.prompts]
         shape = TextShape(shown, ask.num_choices, shows_usage=_shows_usage(body))
         return await self._respond(request, ask, shape, body)
@@ -184,12 +198,24 @@ def _chat_ask(body: ChatRequest, owner: str) -> Ask:
     return Ask(
         model_id=body.model,
         owner=owner,
-        messages=tuple(message.as_text() for message in body.messages),
+        messages=tuple(message.as_message() for message in body.messages),
         sampling=sampling,
         stops=_stops(body),
         num_choices=body.n or 1,
         thinking=thinking,
+        variables=body.template_variables or {},
+        toolbox=toolbox_of(_wanted_tools(body)),
     )
+
+
+def _wanted_tools(body: ChatRequest) -> Wanted:
+    """By today's names, or by the old ones: a function was called alone."""
+    if body.functions is None:
+        is_parallel = body.parallel_tool_calls is not False
+        return Wanted(body.tools, body.tool_choice, is_parallel)
+    if body.tools is not None:
+        raise BadAskError("serving.not_together", "functions", other="tools")
+    return Wanted(body.functions, body.function_call, False, "functions", "function_call")
 
 
 def _text_ask(body: CompletionRequest, owner: str) -> Ask:
@@ -203,13 +229,16 @@ def _text_ask(body: CompletionRequest, owner: str) -> Ask:
     if len(prompts) * num_choices > MAX_ANSWERS:
         raise BadAskError("serving.too_many_answers", "n", limit=MAX_ANSWERS)
     sampling = _sampling(body)
-    sampling["max_tokens"] = body.max_tokens or LEGACY_MAX_TOKENS
+    sampling["max_tokens"] = body.max_completion_tokens or body.max_tokens or LEGACY_MAX_TOKENS
+    if grammar := _format_grammar(body):
+        sampling |= {"grammar": grammar, "must_close": True}
     if body.logprobs is not None:
         sampling["logprobs"] = body.logprobs
     return Ask(
         model_id=body.model,
         owner=owner,
         prompts=prompts,
+        suffix=body.suffix or "",
         sampling=sampling,
         stops=_stops(body),
         num_choices=num_choices,
@@ -250,19 +279,24 @@ def _stops(body: ChatRequest | CompletionRequest) -> tuple[str, ...]:
     return tuple(body.stop or ())
 
 
-def _format_grammar(body: ChatRequest) -> str:
+def _format_grammar(body: ChatRequest | CompletionRequest) -> str:
     """The grammar of `response_format`, "" without one. Raises BadAskError."""
     wanted = body.response_format
-    if isinstance(wanted, JsonFormat | JsonSchemaFormat) and body.grammar:
+    if wanted is None or isinstance(wanted, TextFormat):
+        return ""
+    if body.grammar:
         raise BadAskError("serving.not_together", "grammar", other="response_format")
-    if isinstance(wanted, JsonFormat):
-        return JSON_OBJECT
-    if isinstance(wanted, JsonSchemaFormat):
-        try:
-            return grammar_of(wanted.json_schema.schema_)
-        except ValueError as error:
-            raise BadAskError("serving.bad_schema", "response_format", reason=error) from error
-    return ""
+    try:
+        match wanted:
+            case JsonFormat():
+                return JSON_OBJECT
+            case Choices():
+                literals = (json.dumps(text, ensure_ascii=False) for text in wanted.choices)
+                return f"root ::= {' | '.join(literals)}\n"
+            case JsonSchemaFormat():
+                return grammar_of(wanted.json_schema.schema_)
+    except ValueError as error:
+        raise BadAskError("serving.bad_schema", "response_format", reason=error) from error
 
 
 def _check_stream_options(body: ChatRequest | CompletionRequest) -> None:

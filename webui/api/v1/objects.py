@@ -2,12 +2,13 @@
 
 import secrets
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from webui.engine.request import FinishReason, TokenLogprob
 from webui.engine.tokenizer import Tokenizer
-from webui.tasks.complete import Piece, Started
+from webui.tasks.complete import Started
+from webui.tasks.pieces import CallPart, Piece
 
 LEAST_LOGPROB = -9999.0  # OpenAI's own stand-in for "impossible"; JSON has no infinity
 Object = dict[str, Any]
@@ -20,21 +21,34 @@ class Answer:
     text: str = ""
     reasoning: str = ""
     logprobs: list[TokenLogprob] = field(default_factory=list)
+    calls: list[CallPart] = field(default_factory=list)  # whole ones, as far as they have come
     finish_reason: str | None = None
     num_prompt_tokens: int = 0
     num_cached_tokens: int = 0
     num_tokens: int = 0
+    num_reasoning_tokens: int = 0
 
     def take(self, piece: Piece) -> None:
         self.text += piece.text
+        if piece.reasoning and not piece.text:
+            self.num_reasoning_tokens += len(piece.token_ids)
         self.reasoning += piece.reasoning
         self.logprobs += piece.logprobs
+        if piece.call:
+            self._take_call(piece.call)
         if piece.finish_reason:
-            self.finish_reason = finish_reason(piece.finish_reason)
+            self.finish_reason = finish_reason(piece.finish_reason, has_calls=bool(self.calls))
         if piece.usage:
             self.num_prompt_tokens = piece.usage.prompt_tokens
             self.num_cached_tokens = piece.usage.cached_tokens
             self.num_tokens = piece.usage.completion_tokens
+
+    def _take_call(self, part: CallPart) -> None:
+        if part.name:
+            self.calls.append(part)
+        else:
+            last = self.calls[-1]
+            self.calls[-1] = replace(last, arguments=last.arguments + part.arguments)
 
 
 class Shape(Protocol):
@@ -54,8 +68,13 @@ class Shape(Protocol):
 class ChatShape:
     """chat.completion and chat.completion.chunk."""
 
-    def __init__(self, num_choices: int, *, shows_logprobs: bool, shows_usage: bool) -> None:
+    def __init__(
+        self, num_choices: int, *, shows_logprobs: bool, shows_usage: bool, is_legacy: bool = False
+    ) -> None:
+        """`is_legacy`: calls are told by the old name, function_call."""
         self._envelope = _Envelope("chatcmpl-", shows_usage)
+        self._is_legacy = is_legacy
+        self._calling: set[int] = set()  # choices with a call
         self._num_choices = num_choices
         self._shows_logprobs = shows_logprobs
         self._tokenizer: Tokenizer | None = None
@@ -73,11 +92,31 @@ class ChatShape:
             found.append(self._chunk(piece.choice, {"reasoning_content": piece.reasoning}))
         if piece.text or piece.logprobs:
             found.append(self._chunk(piece.choice, {"content": piece.text}, piece.logprobs))
+        if piece.call:
+            self._calling.add(piece.choice)
+            found.append(self._chunk(piece.choice, self._call_delta(piece.call)))
         if piece.finish_reason:
             end = self._chunk(piece.choice, {})
-            end["choices"][0]["finish_reason"] = finish_reason(piece.finish_reason)
+            has_calls = piece.choice in self._calling
+            reason = finish_reason(piece.finish_reason, has_calls=has_calls)
+            end["choices"][0]["finish_reason"] = self._told(reason)
             found.append(end)
         return found
+
+    def _told(self, reason: str | None) -> str | None:
+        return "function_call" if self._is_legacy and reason == "tool_calls" else reason
+
+    def _call_delta(self, part: CallPart) -> Object:
+        function: Object = {"arguments": part.arguments}
+        if not part.name:
+            if self._is_legacy:
+                return {"function_call": function}
+            return {"tool_calls": [{"index": part.index, "function": function}]}
+        function = {"name": part.name, **function}
+        if self._is_legacy:
+            return {"function_call": function}
+        call = {"index": part.index, "id": part.id, "type": "function", "function": function}
+        return {"tool_calls": [call]}
 
     def whole(self, answers: list[Answer], usage: Object) -> Object:
         choices = [self._choice(i, answer) for i, answer in enumerate(answers)]
@@ -90,11 +129,25 @@ class ChatShape:
         message: Object = {"role": "assistant", "content": answer.text, "refusal": None}
         if answer.reasoning:
             message["reasoning_content"] = answer.reasoning
+        if answer.calls:
+            message["content"] = answer.text or None
+            message |= self._calls(answer.calls)
         return {
             "index": index,
             "message": message,
             "logprobs": self._logprobs(answer.logprobs),
-            "finish_reason": answer.finish_reason,
+            "finish_reason": self._told(answer.finish_reason),
+        }
+
+    def _calls(self, calls: list[CallPart]) -> Object:
+        told = [{"name": call.name, "arguments": call.arguments} for call in calls]
+        if self._is_legacy:
+            return {"function_call": told[0]}
+        return {
+            "tool_calls": [
+                {"id": call.id, "type": "function", "function": function}
+                for call, function in zip(calls, told, strict=True)
+            ]
         }
 
     def _chunk(self, index: int, delta: Object, logprobs: tuple[TokenLogprob, ...] = ()) -> Object:
@@ -224,8 +277,10 @@ class _Envelope:
         return {**made, "usage": None} if self._shows_usage else made
 
 
-def finish_reason(reason: FinishReason) -> str:
-    return "length" if reason is FinishReason.LENGTH else "stop"
+def finish_reason(reason: FinishReason, *, has_calls: bool = False) -> str:
+    if reason is FinishReason.LENGTH:
+        return "length"
+    return "tool_calls" if has_calls else "stop"
 
 
 def usage_of(answers: list[Answer], num_prompt_tokens: int, num_choices: int) -> Object:
@@ -237,5 +292,8 @@ def usage_of(answers: list[Answer], num_prompt_tokens: int, num_choices: int) ->
         "total_tokens": num_prompt_tokens + num_tokens,
         "prompt_tokens_details": {
             "cached_tokens": sum(answer.num_cached_tokens for answer in answers[::num_choices])
+        },
+        "completion_tokens_details": {
+            "reasoning_tokens": sum(answer.num_reasoning_tokens for answer in answers)
         },
     }

@@ -1,13 +1,14 @@
 """What may be asked of /v1. Every field has a type and bounds; an unknown field is an error.
 
-Fields of OpenAI's that change nothing here (user, metadata, …) are taken and ignored; those that
-would change the answer and that we cannot do (tools, audio, …) are refused.
+fields.py takes requests as clients send them and leaves only what is named here.
 """
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from webui.api.v1.fields import tidied
+from webui.api.v1.messages import tidy_messages
 from webui.engine.request import MAX_GRAMMAR_CHARS, MAX_LOGIT_BIASES, MAX_LOGPROBS
 
 MAX_CHOICES = 16
@@ -31,27 +32,49 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
 
-class TextPart(_Strict):
+class TextPart(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
     type: Literal["text"]
     text: Text
 
 
-class ChatMessage(_Strict):
-    role: Literal["system", "developer", "user", "assistant"]
+class FunctionCall(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+    name: Name
+    arguments: dict[str, Any] | list[Any] | Text | float | bool | None = None
+
+
+class ToolCall(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+    id: Name
+    function: FunctionCall
+
+
+class ChatMessage(BaseModel):
+    """Whatever else clients put into a message changes nothing; see messages.py."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False, frozen=True)
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: Text | Annotated[list[TextPart], Field(max_length=256)] | None = None
-    name: Name | None = None  # ignored
-    refusal: None = None
-    reasoning_content: Text | None = None  # ignored: models do not read their old thoughts
-    annotations: list[Any] | None = Field(None, max_length=256)  # as OpenAI returns it; ignored
-    audio: None = None
-    function_call: None = None
-    tool_calls: None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: Name | None = None
+    name: Name | None = None
 
     def as_text(self) -> dict[str, str]:
         content = self.content or ""
         if isinstance(content, list):
             content = "".join(part.text for part in content)
         return {"role": self.role, "content": content}
+
+    def as_message(self) -> dict[str, Any]:
+        """With its calls, or with what it answers."""
+        message: dict[str, Any] = self.as_text()
+        if self.tool_calls:
+            calls = [call.model_dump() | {"type": "function"} for call in self.tool_calls]
+            message["tool_calls"] = calls
+        if self.role in ("tool", "function"):
+            message |= {"tool_call_id": self.tool_call_id or "", "name": self.name or ""}
+        return message
 
 
 class TextFormat(_Strict):
@@ -62,10 +85,17 @@ class JsonFormat(_Strict):
     type: Literal["json_object"]
 
 
+class Choices(_Strict):
+    """One of these texts, and nothing else."""
+
+    type: Literal["choice"]
+    choices: Annotated[list[Text], Field(min_length=1, max_length=1000)]
+
+
 class JsonSchema(_Strict):
     name: Name = "answer"
     description: Text | None = None
-    schema_: dict[str, Any] = Field(alias="schema")
+    schema_: dict[str, Any] | bool = Field(alias="schema")
     strict: bool | None = None
 
 
@@ -74,7 +104,9 @@ class JsonSchemaFormat(_Strict):
     json_schema: JsonSchema
 
 
-ResponseFormat = Annotated[TextFormat | JsonFormat | JsonSchemaFormat, Field(discriminator="type")]
+ResponseFormat = Annotated[
+    TextFormat | JsonFormat | JsonSchemaFormat | Choices, Field(discriminator="type")
+]
 
 
 class StreamOptions(_Strict):
@@ -84,6 +116,11 @@ class StreamOptions(_Strict):
 
 class _Generation(_Strict):
     """What chat and plain completions have in common."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tidy(cls, body: Any) -> Any:
+        return tidied(body) if isinstance(body, dict) else body
 
     model: Name = ""
     stream: bool | None = None
@@ -104,13 +141,8 @@ class _Generation(_Strict):
     )
     grammar: str | None = Field(None, max_length=MAX_GRAMMAR_CHARS)
     ignore_eos: bool | None = None
-    # Taken and ignored: they change no answer.
-    user: Name | None = None
-    metadata: dict[str, Any] | None = Field(None, max_length=64)
-    store: bool | None = None
-    service_tier: Name | None = None
-    safety_identifier: Name | None = None
-    prompt_cache_key: Name | None = None
+    penalty_last_n: int | None = Field(None, ge=0, le=1 << 16)
+    response_format: ResponseFormat | None = None
 
 
 class ChatRequest(_Generation):
@@ -118,13 +150,20 @@ class ChatRequest(_Generation):
     max_completion_tokens: Tokens | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=MAX_LOGPROBS)
-    response_format: ResponseFormat | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
     enable_thinking: bool | None = None
+    template_variables: dict[str, str | float | bool] | None = Field(None, max_length=32)
     modalities: list[Literal["text"]] | None = Field(None, max_length=1)
-    parallel_tool_calls: bool | None = None  # ignored
-    tools: list[Any] | None = Field(None, max_length=0)
-    tool_choice: Literal["none", "auto"] | None = None
+    tools: list[Any] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    functions: list[Any] | None = None  # the old name of tools
+    function_call: str | dict[str, Any] | None = None
+
+    @field_validator("messages", mode="before")
+    @classmethod
+    def _tidy_messages(cls, messages: Any) -> Any:
+        return tidy_messages(messages)
 
 
 class EmbeddingRequest(_Strict):
@@ -138,7 +177,11 @@ class EmbeddingRequest(_Strict):
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: int | None = Field(None, ge=1, le=1 << 16)
     input_type: Literal["query", "document"] | None = None  # ours: with the model's own prompt
-    user: Name | None = None  # ignored
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tidy(cls, body: Any) -> Any:
+        return tidied(body) if isinstance(body, dict) else body
 
 
 class CompletionRequest(_Generation):
@@ -150,5 +193,6 @@ class CompletionRequest(_Generation):
     )
     echo: bool | None = None
     logprobs: int | None = Field(None, ge=0, le=MAX_LOGPROBS)
+    max_completion_tokens: Tokens | None = None
     best_of: int | None = Field(None, ge=1, le=MAX_CHOICES)
-    suffix: None = None
+    suffix: Text | None = None  # what stands after the gap, for models that fill one

@@ -148,7 +148,8 @@ def _text(body: SummariesRequest) -> str:
 
 
 def _speaker(role: str, language: Language) -> str:
-    known = role if role in ("user", "assistant") else "system_prompt"
+    role = "tool" if role == "function" else role
+    known = role if role in ("user", "assistant", "tool") else "system_prompt"
     return text(f"export.{known}", language)
 
 

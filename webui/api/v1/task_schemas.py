@@ -3,10 +3,11 @@
 These are not OpenAI's; they keep to its manners.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from webui.api.v1.messages import tidy_messages
 from webui.api.v1.schemas import MAX_MESSAGES, ChatMessage, Name, Text, Tokens
 from webui.tasks.summarize.settings import MAX_BULLETS
 
@@ -73,3 +74,8 @@ class SummariesRequest(_Strict):
     style: Literal["standard", "executive", "beginner", "minutes"] = "standard"
     language: TaskLanguage = "ja"
     stream: bool | None = None
+
+    @field_validator("messages", mode="before")
+    @classmethod
+    def _tidy_messages(cls, messages: Any) -> Any:
+        return tidy_messages(messages)

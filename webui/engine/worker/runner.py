@@ -192,7 +192,7 @@ class ModelRunner:
             try:
                 sampler = self._samplers.get(sequence.request_id)
                 if sampler is None:
-                    sampler = Sampler(self.vocab, sequence.sampling, sequence.token_ids)
+                    sampler = Sampler(self.vocab, sequence.sampling)
                     self._samplers[sequence.request_id] = sampler
                 num_left = sequence.sampling.max_tokens - sequence.num_completion_tokens
                 ids, is_end = sampler.sample(self._context, index, num_left)

@@ -23,7 +23,7 @@ CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)
 class Sampler:
     """Owns a native sampler chain: call close(). Raises ValueError on a bad grammar."""
 
-    def __init__(self, vocab: Vocab, params: SamplingParams, prompt_ids: list[int]) -> None:
+    def __init__(self, vocab: Vocab, params: SamplingParams) -> None:
         self._vocab = vocab
         self._grammar = GrammarState(vocab, params.grammar) if params.grammar else None
         self._ends = frozenset(params.stop_token_ids)
@@ -31,10 +31,7 @@ class Sampler:
         self._must_close = params.must_close
         self._num_top = params.logprobs
         self.logprobs: tuple[TokenLogprob, ...] = ()  # of the ids that sample() gave last
-        self._chain = _chain(vocab, params)
-        if params.penalty_last_n:
-            for token_id in prompt_ids[-params.penalty_last_n :]:
-                ll.llama_sampler_accept(self._chain, token_id)
+        self._chain = _chain(vocab, params)  # its penalties count what is written, not the prompt
 
     def sample(self, context: Any, batch_index: int, num_left: int) -> tuple[tuple[int, ...], bool]:
         """(new ids, is_end) from the logits at `batch_index`: the sampled id, the forced ones.

@@ -7,11 +7,12 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 
 from jinja2 import Template
 
 from webui.errors import AppError
-from webui.prompts.jinja.budget import BudgetError, budget
+from webui.prompts.jinja.budget import BudgetError, budget, weigh
 from webui.prompts.jinja.filters import RefusedError
 from webui.prompts.jinja.sandbox import Sandbox
 from webui.prompts.jinja.traced import Traced, concat, spans_of
@@ -53,27 +54,29 @@ class ChatTemplate:
 
     def render(
         self,
-        messages: Sequence[Mapping[str, str]],
+        messages: Sequence[Mapping[str, Any]],
         *,
         add_generation_prompt: bool = True,
         **variables: object,
     ) -> RenderedPrompt:
-        """The prompt for `messages` ({"role", "content"}); every other key is message text too.
+        """The prompt for `messages` ({"role", "content"}); every other key is message text too,
+        as are `tools`, however deep it lies and the names of their values with it.
 
         Roles must come from us, not from a user. A value that is Traced already keeps its marks.
         Raises TemplateError, within about a second, when the template fails, loops or prints
         without end.
         """
-        num_chars = sum(len(value) for message in messages for value in message.values())
+        tools = variables.get("tools")
         values = {
-            "tools": None,
             "documents": None,
             **self._tokens,
             **variables,
+            "tools": _traced_value(tools) if tools else None,
             "messages": [_traced(message) for message in messages],
             "add_generation_prompt": add_generation_prompt,
         }
         try:
+            num_chars = weigh(list(messages), tools)
             with budget(num_chars):
                 text = self._output(values, MAX_OUTPUT_CHARS + MAX_OUTPUT_PER_INPUT * num_chars)
         except RefusedError as error:
@@ -115,14 +118,20 @@ def _sandbox(now: Callable[[], datetime]) -> Sandbox:
     return Sandbox(now)
 
 
-def _traced(message: Mapping[str, str]) -> dict[str, str]:
+def _traced(message: Mapping[str, Any]) -> dict[str, Any]:
     """The message with every text but its role marked, and no half of a surrogate pair in it."""
-    return {
-        key: value
-        if key == "role" or isinstance(value, Traced)
-        else Traced(whole_characters(value))
-        for key, value in message.items()
-    }
+    return {key: value if key == "role" else _traced_value(value) for key, value in message.items()}
+
+
+def _traced_value(value: Any) -> Any:
+    """`value` with all its texts marked, at whatever depth."""
+    if isinstance(value, str):
+        return value if isinstance(value, Traced) else Traced(whole_characters(value))
+    if isinstance(value, Mapping):
+        return {_traced_value(key): _traced_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_traced_value(item) for item in value]
+    return value
 
 
 def whole_characters(text: str) -> str:
