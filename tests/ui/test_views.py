@@ -178,7 +178,7 @@ def test_the_panel_shows_recommended_values_and_keeps_what_differs_from_them() -
         ({"manner": None}, {}),
         ({"manner": {"thinking": None, "variables": {}}}, {}),
         ({"manner": {"thinking": False}}, {"thinking": False}),
-        ({"manner": {"thinking": "yes", "variables": {"a": 1}}}, {"variables": {"a": 1}}),
+        ({"manner": {"variables": {"a": 1}, "more": 2}}, {"variables": {"a": 1}}),
     ],
 )
 def test_how_to_answer_comes_from_the_browser(data: object, manner: object) -> None:
@@ -189,6 +189,8 @@ def test_how_to_answer_comes_from_the_browser(data: object, manner: object) -> N
 def test_variables_that_no_page_sends_are_refused(variables: object) -> None:
     with pytest.raises(BadRequestError):
         manner_of({"manner": {"variables": variables}})
+    with pytest.raises(BadRequestError):
+        manner_of({"manner": {"thinking": "yes"}})
 
 
 def test_our_head_comes_before_everything_of_gradios() -> None:

@@ -19,6 +19,7 @@ from webui.errors import AppError
 from webui.storage import InvalidExportError, NotFoundError
 from webui.strings import Language
 from webui.tasks.chat.export import to_markdown
+from webui.tasks.chat.importing import import_conversations
 from webui.tasks.purging import purge
 from webui.ui.boot import ASSETS_PATH, assets
 from webui.ui.chat.activity_view import activity_view
@@ -128,7 +129,7 @@ def _import(application: Application, owner: str, body: bytes) -> list[str]:
         data = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise InvalidExportError("not_ours") from error
-    return application.storage.import_conversations(owner, data)
+    return import_conversations(application.storage, owner, data)
 
 
 def _error(error: AppError, language: Language, status: int) -> Response:

@@ -19,7 +19,7 @@ nothing about models, prompts, tokens or the page.
     storage.py        Storage: owner checks and one transaction per call
 """
 
-from webui.storage.archive import InvalidExportError
+from webui.storage.archive import InvalidExportError, Meanings, read_choice
 from webui.storage.conversations import NotFoundError
 from webui.storage.database import StorageError
 from webui.storage.documents import (
@@ -56,6 +56,7 @@ __all__ = [
     "EmbedderRow",
     "InvalidExportError",
     "KeywordHits",
+    "Meanings",
     "Message",
     "NotFoundError",
     "PageRow",
@@ -68,4 +69,5 @@ __all__ = [
     "TextTooLongError",
     "VectorRow",
     "Vectors",
+    "read_choice",
 ]

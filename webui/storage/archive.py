@@ -14,9 +14,11 @@ written down. A file comes from anywhere: nothing in it is believed before it ha
 """
 
 import math
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Any, TypeGuard, TypeVar
 
 from webui.errors import AppError
@@ -29,7 +31,8 @@ MAX_CONVERSATIONS = 10_000
 MAX_MESSAGES = 200_000  # in one file
 MAX_JSON_DEPTH = 6
 MAX_JSON_ITEMS = 10_000
-MAX_CHOSEN = 10_000  # collections, or documents
+MAX_CHOSEN = 500  # collections, or documents
+_ID = re.compile(r"[\w-]{1,100}", re.ASCII)
 _MAX_NAME_CHARS = 200
 _MAX_TIME = 253_402_214_400.0  # the last day of the year 9999, for date functions
 _MAX_INTEGER = 1 << 63
@@ -69,6 +72,18 @@ class ArchivedConversation:
     leaf: int | None  # the number of a message
     messages: tuple[ArchivedMessage, ...]
     documents: DocumentChoice = DocumentChoice()
+
+
+@dataclass(frozen=True, slots=True)
+class Meanings:
+    """What storage does not know: which settings, statistics and evidence there are.
+
+    Each takes a small JSON object and gives out what of it is to be kept, or raises AppError.
+    """
+
+    settings: Callable[[dict[str, Any]], dict[str, Any]] = dict
+    stats: Callable[[dict[str, Any]], dict[str, Any]] = dict
+    evidence: Callable[[str, dict[str, Any]], dict[str, Any]] = lambda _content, given: given
 
 
 _FILE_FIELDS = ("kajogaki", "conversations")
@@ -117,7 +132,7 @@ def export_one(conversation: Conversation, messages: Sequence[Message]) -> dict[
     }
 
 
-def read_file(data: object) -> list[ArchivedConversation]:
+def read_file(data: object, meanings: Meanings) -> list[ArchivedConversation]:
     """The conversations in `data`. Raises InvalidExportError, TextTooLongError."""
     if not isinstance(data, dict) or "kajogaki" not in data:
         raise InvalidExportError("not_ours")
@@ -127,24 +142,33 @@ def read_file(data: object) -> list[ArchivedConversation]:
     conversations: list[ArchivedConversation] = []
     num_messages_left = MAX_MESSAGES
     for item in items:
-        conversations.append(_read_conversation(item, num_messages_left))
+        conversations.append(_read_conversation(item, num_messages_left, meanings))
         num_messages_left -= len(conversations[-1].messages)
     return conversations
 
 
-def _read_conversation(value: "_Value", max_messages: int) -> ArchivedConversation:
+def read_choice(values: object) -> DocumentChoice:
+    """Which documents to answer from. Raises InvalidExportError."""
+    return _read_choice(_Value(values, "documents"))
+
+
+def _read_conversation(
+    value: "_Value", max_messages: int, meanings: Meanings
+) -> ArchivedConversation:
     fields = value.fields(_CONVERSATION_FIELDS, optional="documents")
     messages = fields["messages"].items(max_messages)
     return ArchivedConversation(
         title=fields["title"].text(MAX_TITLE_CHARS),
         title_is_auto=fields["title_is_auto"].flag(),
         system_prompt=fields["system_prompt"].text(),
-        sampling=fields["sampling"].json_object(),
+        sampling=fields["sampling"].json_object(meanings.settings),
         model_id=fields["model_id"].text(_MAX_NAME_CHARS),
         created_at=fields["created_at"].time(),
         updated_at=fields["updated_at"].time(),
         leaf=fields["leaf"].message_number(len(messages)),
-        messages=tuple(_read_message(item, n) for n, item in enumerate(messages, start=1)),
+        messages=tuple(
+            _read_message(item, n, meanings) for n, item in enumerate(messages, start=1)
+        ),
         documents=_read_choice(fields["documents"]) if "documents" in fields else DocumentChoice(),
     )
 
@@ -152,28 +176,32 @@ def _read_conversation(value: "_Value", max_messages: int) -> ArchivedConversati
 def _read_choice(value: "_Value") -> DocumentChoice:
     fields = value.fields(tuple(DocumentChoice.__slots__))
     ids = [
-        tuple(item.text(_MAX_NAME_CHARS) for item in fields[name].items(MAX_CHOSEN))
+        tuple(item.id() for item in fields[name].items(MAX_CHOSEN))
         for name in ("collection_ids", "document_ids")
     ]
     return DocumentChoice(fields["is_on"].flag(), *ids)
 
 
-def _read_message(value: "_Value", number: int) -> ArchivedMessage:
+def _read_message(value: "_Value", number: int, meanings: Meanings) -> ArchivedMessage:
     fields = value.fields(_MESSAGE_FIELDS, optional="evidence")
     if fields["id"].message_number(number) != number:
         raise InvalidExportError("value", fields["id"].where)
     if fields["status"].choice(Status) is Status.WRITING:
         raise InvalidExportError("value", fields["status"].where)
+    content = fields["content"].text()
+    evidence: dict[str, Any] = {}
+    if "evidence" in fields:
+        evidence = fields["evidence"].json_object(partial(meanings.evidence, content))
     return ArchivedMessage(
         parent=fields["parent"].message_number(number - 1),
         role=fields["role"].choice(Role),
-        content=fields["content"].text(),
+        content=content,
         reasoning=fields["reasoning"].text(),
         status=fields["status"].choice(Status),
         model_id=fields["model_id"].text(_MAX_NAME_CHARS),
-        stats=fields["stats"].json_object(),
+        stats=fields["stats"].json_object(meanings.stats),
         created_at=fields["created_at"].time(),
-        evidence=fields["evidence"].json_object() if "evidence" in fields else {},
+        evidence=evidence,
     )
 
 
@@ -233,11 +261,19 @@ class _Value:
             raise self._wrong()
         return kind(self.value)
 
-    def json_object(self) -> dict[str, Any]:
-        """An object of a few plain values (settings, statistics), not deep, not large."""
-        if not isinstance(self.value, dict) or not _is_small_json(self.value):
+    def id(self) -> str:
+        if not isinstance(self.value, str) or not _ID.fullmatch(self.value):
             raise self._wrong()
         return self.value
+
+    def json_object(self, meaning: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+        """An object of a few plain values, not deep, not large, and of that meaning."""
+        if not isinstance(self.value, dict) or not _is_small_json(self.value):
+            raise self._wrong()
+        try:
+            return meaning(self.value)
+        except AppError as error:
+            raise self._wrong() from error
 
     def _wrong(self) -> InvalidExportError:
         return InvalidExportError("value", self.where)

@@ -12,7 +12,7 @@ from sqlite3 import Connection
 from typing import Any
 
 from webui.storage import archive, conversations, messages, preferences
-from webui.storage.archive import ArchivedConversation
+from webui.storage.archive import ArchivedConversation, Meanings
 from webui.storage.conversations import NotFoundError, new_id
 from webui.storage.database import Database
 from webui.storage.documents import Documents
@@ -278,12 +278,17 @@ class Storage:
             ids = conversations.ids(db, owner)
             return archive.export_file([_export(db, owner, id) for id in ids])
 
-    def import_conversations(self, owner: str, data: object) -> list[str]:
+    def import_conversations(
+        self,
+        owner: str,
+        data: object,
+        meanings: Meanings = Meanings(),  # noqa: B008 -- frozen
+    ) -> list[str]:
         """Adds all conversations of an export, or none; returns their new ids in its order.
 
         Raises InvalidExportError naming what is wrong.
         """
-        archived = archive.read_file(data)
+        archived = archive.read_file(data, meanings)
         with self._database.write() as db:
             # Last first: where times are equal, the list keeps the order of the file.
             ids = [_import(db, owner, conversation) for conversation in reversed(archived)]

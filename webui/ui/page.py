@@ -3,7 +3,10 @@
 Must be imported after environment.prepare_gradio().
 """
 
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -18,6 +21,7 @@ from webui.ui.documents.documents_tab import build_documents, wire_documents
 from webui.ui.inspector.inspector_tab import build_inspector, wire_inspector
 from webui.ui.language import page_strings
 from webui.ui.models.models_tab import build_models, wire_models
+from webui.ui.plain_values import check_plain
 from webui.ui.summary.summarize_tab import build_summarize, wire_summarize
 from webui.ui.theme import theme
 
@@ -27,12 +31,30 @@ MAX_SESSIONS = 200  # Gradio keeps a closed tab's values until that many others 
 MAX_UPLOAD = "1mb"  # nothing on the page uploads through Gradio yet
 
 
+class Page(gr.Blocks):  # type: ignore[misc]
+    """Blocks whose components receive and give out plain values only, whatever an event says."""
+
+    async def preprocess_data(
+        self, block_fn: Any, inputs: list[Any], *rest: Any, **options: Any
+    ) -> Any:
+        check_plain(inputs)
+        return await super().preprocess_data(block_fn, inputs, *rest, **options)
+
+    async def postprocess_data(self, block_fn: Any, predictions: Any, *rest: Any) -> Any:
+        # One output comes as it is, several as a list; a skip is Gradio's own.
+        several = isinstance(predictions, list | tuple) and len(block_fn.outputs) != 1
+        for value in predictions if several else (predictions,):
+            if isinstance(value, SimpleNamespace):  # a component made in a handler
+                check_plain(vars(value))
+            elif value != gr.skip():
+                check_plain(value)
+        return await super().postprocess_data(block_fn, predictions, *rest)
+
+
 def build_page(application: Application) -> tuple[gr.Blocks, gr.I18n]:
     """The page and the strings of its labels."""
     label = gr.I18n(**{str(language): page_strings(language) for language in Language})
-    with gr.Blocks(
-        title="Kajogaki", fill_height=True, fill_width=True, analytics_enabled=False
-    ) as demo:
+    with Page(title="Kajogaki", fill_height=True, fill_width=True, analytics_enabled=False) as demo:
         with gr.Row(elem_id="app"):
             build_navigation()
             conversations = build_sidebar()
@@ -48,6 +70,12 @@ def build_page(application: Application) -> tuple[gr.Blocks, gr.I18n]:
         wire_documents(tab, *documents, application)
         wire_inspector(tab, panel, *inspector, application)
     return demo, label
+
+
+def _every_place(application: Application) -> list[str]:
+    """Gradio would serve the working folder, the temp folder and its cache; here it serves none."""
+    data_dir = application.settings.data_dir.absolute()
+    return sorted({place.anchor for place in (data_dir, Path.cwd(), Path(tempfile.gettempdir()))})
 
 
 def _user(request: Any) -> str | None:
@@ -79,6 +107,7 @@ def mount_page(web: Any, application: Application, port: int) -> Callable[[], No
         show_error=False,
         max_file_size=MAX_UPLOAD,
         app_kwargs={"openapi_url": None},
+        blocked_paths=_every_place(application),
         auth_dependency=_user if login_needed(application.settings) else None,
     )
     # Security: only launch() sets this, and without it Gradio lets every client read every file.

@@ -3,6 +3,7 @@
 As values and as JSON for the database. Pure; knows no models and no library.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -113,8 +114,8 @@ def _passage(item: Mapping[str, Any]) -> NumberedPassage:
         _number(item, "page"),
         _span(item),
         _text(item, "text"),
-        float(item["score"]),
-        float(item["relevance"]),
+        _real(item, "score"),
+        _real(item, "relevance"),
         place_from(item.get("place")),
     )
 
@@ -128,7 +129,7 @@ def _citation(item: Mapping[str, Any], num_chars: int) -> Citation:
         _number(item, "page"),
         _span(item),
         _text(item, "quote"),
-        float(item["score"]),
+        _real(item, "score"),
         item["is_marked"] is True,
         place_from(item.get("place")),
     )
@@ -161,6 +162,13 @@ def _text(values: Mapping[str, Any], name: str) -> str:
     if not isinstance(values[name], str):
         raise TypeError(name)
     return str(values[name])
+
+
+def _real(values: Mapping[str, Any], name: str) -> float:
+    value = values[name]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(name)
+    return float(value)
 
 
 def _number(values: Mapping[str, Any], name: str) -> int:

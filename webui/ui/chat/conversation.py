@@ -16,6 +16,7 @@ from webui.storage import DocumentChoice, Role
 from webui.strings import Language
 from webui.tasks.chat.context import ContextUsage
 from webui.tasks.chat.shorten import Keep, shorten
+from webui.tasks.sampling import settings_of
 from webui.ui.chat.message_view import (
     NUM_TURNS_SHOWN,
     LiveReply,
@@ -31,9 +32,8 @@ from webui.ui.chat.replies import Replies
 
 MAX_TURNS_SHOWN = 10_000
 MODEL_SETTING = "model_id"
+MANNER = ("thinking", "variables")
 MAX_DROPPED_SHOWN = 600  # characters, at each end
-MAX_VARIABLES = 32
-MAX_VARIABLE_CHARS = 100
 
 
 class BadRequestError(AppError):
@@ -110,17 +110,15 @@ def manner_of(data: object) -> dict[str, Any]:
     Whether a format takes these values is checked when it is used. Raises BadRequestError.
     """
     given = data.get("manner") if isinstance(data, dict) else None
-    thinking = given.get("thinking") if isinstance(given, dict) else None
-    variables = given.get("variables") if isinstance(given, dict) else None
-    if not isinstance(variables, dict | None) or len(variables or ()) > MAX_VARIABLES:
-        raise BadRequestError("ui.bad_request")
-    for name, value in (variables or {}).items():
-        if len(name) > MAX_VARIABLE_CHARS or not isinstance(value, str | int):
-            raise BadRequestError("ui.bad_request")
-        if isinstance(value, str) and len(value) > MAX_VARIABLE_CHARS:
-            raise BadRequestError("ui.bad_request")
-    manner: dict[str, Any] = {"variables": variables} if variables else {}
-    return manner | ({"thinking": thinking} if isinstance(thinking, bool) else {})
+    given = given if isinstance(given, dict) else {}
+    chosen = {
+        name: given[name] for name in ("thinking", "variables") if given.get(name) is not None
+    }
+    try:
+        manner = settings_of(chosen)
+    except AppError as error:
+        raise BadRequestError("ui.bad_request") from error
+    return {name: value for name, value in manner.items() if value != {}}
 
 
 async def transcript(

@@ -2,11 +2,8 @@
 
 from typing import Any
 
-from webui.storage import DocumentChoice, Documents
+from webui.storage import DocumentChoice, Documents, InvalidExportError, read_choice
 from webui.ui.chat.conversation import BadRequestError
-
-MAX_CHOSEN = 500
-MAX_ID_CHARS = 100
 
 
 def choice_of(data: object) -> DocumentChoice:
@@ -17,19 +14,10 @@ def choice_of(data: object) -> DocumentChoice:
     given = data.get("documents") if isinstance(data, dict) else None
     if given is None:
         return DocumentChoice()
-    if not isinstance(given, dict) or not isinstance(given.get("is_on"), bool):
-        raise BadRequestError("ui.bad_request")
-    return DocumentChoice(
-        given["is_on"], _ids(given.get("collection_ids")), _ids(given.get("document_ids"))
-    )
-
-
-def _ids(given: object) -> tuple[str, ...]:
-    if not isinstance(given, list) or len(given) > MAX_CHOSEN:
-        raise BadRequestError("ui.bad_request")
-    if not all(isinstance(one, str) and len(one) <= MAX_ID_CHARS for one in given):
-        raise BadRequestError("ui.bad_request")
-    return tuple(given)
+    try:
+        return read_choice(given)
+    except InvalidExportError as error:
+        raise BadRequestError("ui.bad_request") from error
 
 
 def choices_view(documents: Documents, owner: str) -> list[dict[str, Any]]:

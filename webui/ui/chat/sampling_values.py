@@ -11,7 +11,7 @@ from webui.application import Application
 from webui.engine.request import SamplingParams
 from webui.errors import AppError
 from webui.strings import Language, text
-from webui.tasks.sampling import sampling_of
+from webui.tasks.sampling import SettingError, settings_of, usable_settings
 
 BUILTIN = "builtin:"  # prefixes of a preset's id in the panel
 SAVED = "saved:"
@@ -22,10 +22,6 @@ BUILTIN_PRESETS: dict[str, dict[str, Any]] = {
 }
 MAX_PRESET_NAME_CHARS = 60
 SYSTEM_PROMPT = "system_prompt"
-
-
-class SamplingValueError(AppError):
-    """A setting that is not of its kind."""
 
 
 class PresetError(AppError):
@@ -50,7 +46,6 @@ KNOBS = (
     Knob("repeat_penalty", 1, 2, 0.01),
     Knob("max_tokens", 16, 8192, 16),
 )
-WHOLE_NUMBERS = ("top_k", "max_tokens", "seed")
 DEFAULTS = SamplingParams()
 NOTHING: Mapping[str, float] = {}
 
@@ -62,9 +57,10 @@ def panel_values(
 
     What `sampling` does not set is as the model's makers recommend it, else as the engine has it.
     """
-    chosen = {**recommended, **sampling}
+    usable = usable_settings(sampling)
+    chosen = {**recommended, **usable}
     knobs = [chosen.get(knob.name, getattr(DEFAULTS, knob.name)) for knob in KNOBS]
-    return [system_prompt, *knobs, sampling.get("seed")]
+    return [system_prompt, *knobs, usable.get("seed")]
 
 
 def from_panel(
@@ -72,16 +68,12 @@ def from_panel(
 ) -> tuple[str, dict[str, Any]]:
     """The system prompt, and what differs from what counts where nothing is set.
 
-    Raises SamplingError or SamplingValueError.
+    Raises SamplingError or SettingError.
     """
     system_prompt, *numbers = values
     names = [*(knob.name for knob in KNOBS), "seed"]
-    sampling = {
-        name: _number(name, value)
-        for name, value in zip(names, numbers, strict=True)
-        if value is not None
-    }
-    sampling_of(sampling)  # its check
+    given = zip(names, numbers, strict=True)
+    sampling = settings_of({name: value for name, value in given if value is not None})
     overrides = {
         name: value
         for name, value in sampling.items()
@@ -142,15 +134,5 @@ def delete_preset(application: Application, owner: str, preset_id: str) -> None:
 
 def _system_prompt(value: object) -> str:
     if value is not None and not isinstance(value, str):
-        raise SamplingValueError("ui.bad_number", name=SYSTEM_PROMPT)
+        raise SettingError(SYSTEM_PROMPT)
     return value or ""
-
-
-def _number(name: str, value: object) -> float | int:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise SamplingValueError("ui.bad_number", name=name)
-    if name not in WHOLE_NUMBERS or isinstance(value, int):
-        return value
-    if not value.is_integer():
-        raise SamplingValueError("ui.bad_number", name=name)
-    return int(value)

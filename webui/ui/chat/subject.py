@@ -16,6 +16,7 @@ from webui.errors import AppError
 from webui.models import ModelSpec
 from webui.prompts import Choice
 from webui.storage import Conversation
+from webui.tasks.sampling import usable_settings
 from webui.ui.chat.conversation import MODEL_SETTING, NewConversation
 
 DEFAULT_N_CTX = 8192  # where the model is not loaded yet
@@ -45,7 +46,7 @@ class Subject:
     @property
     def settings(self) -> Mapping[str, Any]:
         """Sampling, thinking and variables, as far as they were set."""
-        return (self.conversation or self.new).sampling
+        return usable_settings((self.conversation or self.new).sampling)
 
 
 def subject_of(
