@@ -219,6 +219,15 @@ def test_a_foreign_and_an_unknown_id_answer_alike(
     assert (known.status_code, known.text) == (unknown.status_code, unknown.text)
 
 
+def test_an_event_without_outputs_tells_what_went_wrong(client: httpx.Client) -> None:
+    """Its only output was given as a list of one, and the page was told nothing to show."""
+    events = Events(client)
+    gone = events.call("on_documents", {"conversation": "gone"}).json()["data"][0]
+    assert "見つかりません" in gone["sentence"]
+    done = events.call("on_stop", {"conversation": "gone"}).json()["data"][0]
+    assert done["__type__"] == "update" and "value" not in done
+
+
 HOSTILE: list[Any] = [
     None,
     1,

@@ -10,7 +10,7 @@ import functools
 import inspect
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -261,7 +261,7 @@ def telling(handler: Callable[..., Any], num_outputs: int) -> Callable[..., Any]
     """
 
     @functools.wraps(handler)
-    async def told(*inputs: Any) -> tuple[Any, ...]:
+    async def told(*inputs: Any) -> Any:
         request = next(value for value in inputs if isinstance(value, gr.Request))
         _, language = _reader(request)
         try:
@@ -269,14 +269,18 @@ def telling(handler: Callable[..., Any], num_outputs: int) -> Callable[..., Any]
             is_quick = inspect.iscoroutinefunction(handler)
             answer = await (handler(*inputs) if is_quick else asyncio.to_thread(handler, *inputs))
         except AppError as error:
-            return *_nothing(num_outputs), _problem(error.message(language))
+            return _outputs(_nothing(num_outputs), _problem(error.message(language)))
         except Exception:
             logger.exception("a page event failed")
-            return *_nothing(num_outputs), _problem(text("ui.unexpected", language))
-        values = answer if num_outputs > 1 else (answer,)[:num_outputs]
-        return *values, gr.skip()
+            return _outputs(_nothing(num_outputs), _problem(text("ui.unexpected", language)))
+        return _outputs(answer if num_outputs > 1 else (answer,)[:num_outputs], gr.skip())
 
     return told
+
+
+def _outputs(values: Sequence[Any], problem: Any) -> Any:
+    """For Gradio: several as a tuple, a single one as it is."""
+    return (*values, problem) if values else problem
 
 
 def _nothing(num_outputs: int) -> list[Any]:
