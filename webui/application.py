@@ -17,6 +17,7 @@ from webui.documents.search.retriever import MakeStore
 from webui.documents.search.stores import faiss_stores, milvus_stores
 from webui.engine.options import OptionsMemory
 from webui.engine.pool import EnginePool
+from webui.jobs import Jobs
 from webui.models import Catalog
 from webui.storage import Storage
 from webui.tasks.ask.asker import Asker
@@ -49,8 +50,8 @@ class Application:
     async def close(self) -> None:
         """Ends what was built, the database last. What is closed already stays closed."""
         built = self.__dict__
-        if summaries := built.pop("summaries", None):
-            await summaries.close()
+        if jobs := built.pop("jobs", None):
+            await jobs.close()
         if library := built.pop("library", None):
             await asyncio.to_thread(library.close)
         for name in ("embedding", "reader"):
@@ -60,6 +61,10 @@ class Application:
             await engines.close()
         if storage := built.pop("storage", None):
             storage.close()
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        return Jobs()
 
     # --- what is kept ----------------------------------------------------------------------------
 
@@ -152,4 +157,4 @@ class Application:
 
     @cached_property
     def summaries(self) -> SummaryDesk:
-        return SummaryDesk(self.storage, self.summarizer, self.reader)
+        return SummaryDesk(self.storage, self.summarizer, self.reader, self.jobs)
