@@ -249,3 +249,33 @@ def test_other_names_and_sites_are_refused_before_any_login(http: httpx.Client) 
     assert http.get("/login", headers={"host": "evil.example"}).status_code == 421
     crossed = http.post("/login", json={}, headers={"origin": "https://evil.example"})
     assert crossed.status_code == 403
+
+
+def test_a_job_and_what_it_made_are_its_owner_s_alone(http: httpx.Client, guarded: Guarded) -> None:
+    log_in(http)
+    wish = {"text": "一つ目の文である。二つ目の文である。", "options": {"mode": "verbatim"}}
+    job = http.post("/summaries/jobs", json=wish).json()["job"]
+    with httpx.Client(base_url=guarded.server.url, timeout=60) as other:
+        for path in (f"/jobs/{job}/events", "/jobs", "/summaries"):
+            assert other.get(path).status_code == 401  # nobody yet
+        log_in(other, "hanako")
+        assert other.get(f"/jobs/{job}/events").status_code == 404
+        assert other.post(f"/jobs/{job}/cancel").status_code == 404
+        assert other.post(f"/summaries/jobs/{job}/confirm").status_code == 404
+        assert other.get("/jobs").json() == {"jobs": []}
+        assert other.get("/summaries").json()["job"] == ""
+        events = http.get(f"/jobs/{job}/events").text.strip().splitlines()
+        (made,) = json.loads(events[-1].removeprefix("data: "))["details"]["finished"]
+        assert http.get(f"/summaries/{made}").status_code == 200
+        for method, path in (
+            ("GET", f"/summaries/{made}"),
+            ("GET", f"/summaries/{made}.json"),
+            ("DELETE", f"/summaries/{made}"),
+            ("POST", f"/summaries/{made}/restore"),
+            ("POST", f"/summaries/{made}/bullets/restore"),
+        ):
+            assert other.request(method, path).status_code == 404
+        body = {"was": "一つ目の文である。", "text": "書き換えた。"}
+        assert other.put(f"/summaries/{made}/bullets/0", json=body).status_code == 404
+        assert other.post("/summaries/jobs", json={"again": made}).status_code == 404
+        assert other.post("/summaries/jobs", json={"resume": made}).status_code == 404

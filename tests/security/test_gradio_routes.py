@@ -12,7 +12,7 @@ from tests.tasks.summary_world import document
 from tests.ui.actions import send
 from tests.ui.conftest import OpenPage
 from tests.ui.documents.test_documents_tab import add, file, is_ready, visit
-from tests.ui.summary.test_summarize_tab import choose, open_summary, plan_and_start
+from tests.ui.summary.test_summarize_tab import choose, export, open_summary, summarize
 from webui.api.gradio_routes import FILE, USED, is_used
 
 # Of Gradio, read from its sources and from its running application; none is used by the page.
@@ -170,9 +170,9 @@ def use_everything(page: Page) -> None:
     open_summary(page)
     page.locator("#summary-view textarea").fill(document(2))
     choose(page, mode="verbatim", num_bullets="2")
-    plan_and_start(page)
+    summarize(page)
     with page.expect_download():
-        page.get_by_role("link", name="JSON").click()
+        export(page, "JSON")
 
 
 def lose_the_connection(page: Page) -> None:

@@ -18,13 +18,17 @@ from webui.api.auth import Gate, login_routes
 from webui.api.documents import document_routes
 from webui.api.files import file_routes
 from webui.api.gradio_routes import GradioDoor
+from webui.api.jobs import job_routes
 from webui.api.metrics import metrics
+from webui.api.page_errors import answer_errors
 from webui.api.security import PageHeaders, RequestCheck, allowed_hosts
 from webui.api.summaries import summary_routes
+from webui.api.summary_view import progress_view
 from webui.api.v1.routes import create_v1
 from webui.application import Application
 from webui.credentials import login_needed
 from webui.errors import AppError
+from webui.jobs import JobKind
 from webui.tasks.purging import purge_at_stop, purge_regularly
 from webui.ui.environment import prepare_gradio
 
@@ -63,14 +67,16 @@ def create_app(application: Application, port: int) -> tuple[FastAPI, Callable[[
     from webui.ui.page import mount_page  # imports Gradio, which reads its environment then
 
     web = FastAPI(lifespan=_lifespan(application), docs_url=None, redoc_url=None, openapi_url=None)
+    answer_errors(web)
     web.get("/health")(_health(application))
     web.include_router(file_routes(application))
+    web.include_router(job_routes(application, {JobKind.SUMMARY: progress_view}))
     web.include_router(summary_routes(application))
     web.include_router(document_routes(application))
     web.include_router(login_routes(application.credentials))
     web.get("/metrics")(lambda: metrics(application.engines))
     web.mount("/v1", create_v1(application))
-    end_streams = mount_page(web, application, port)
+    end_page = mount_page(web, application, port)
     mount = web.routes[-1]
     assert isinstance(mount, Mount), "Gradio is what is mounted last"
     mount.app = GradioDoor(mount.app)
@@ -79,6 +85,11 @@ def create_app(application: Application, port: int) -> tuple[FastAPI, Callable[[
         web.add_middleware(Gate, credentials=application.credentials)
     web.add_middleware(PageHeaders)
     web.add_middleware(RequestCheck, allowed_hosts=allowed_hosts(settings.host, settings.names))
+
+    def end_streams() -> None:
+        application.jobs.let_listeners_go()
+        end_page()
+
     return web, end_streams
 
 
@@ -132,6 +143,7 @@ def _lifespan(
             yield
         finally:
             warm_up.cancel()
+            await application.jobs.close()
             purging.cancel()
             await purge_at_stop(application.storage)
             await application.close()

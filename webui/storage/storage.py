@@ -261,7 +261,11 @@ class Storage:
                 conversations.set_leaf(db, conversation.id, leaf_id)
 
     def mark_interrupted(self) -> int:
-        """At start: answers that a killed process left half written become partial."""
+        """At start: answers and summaries that a killed process left unfinished become partial.
+
+        Returns how many answers.
+        """
+        self.summaries.mark_interrupted()
         with self._database.write() as db:
             return messages.interrupt(db)
 

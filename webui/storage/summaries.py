@@ -84,6 +84,13 @@ class Summaries:
             )
             return _get(db, owner, id)
 
+    def mark_interrupted(self) -> int:
+        """At start: what a killed process was making is unfinished; its parts stay."""
+        with self._database.write() as db:
+            return db.execute(
+                "UPDATE summaries SET status = ? WHERE status = ?", (Status.PARTIAL, Status.WRITING)
+            ).rowcount
+
     def get(self, owner: str, summary_id: str) -> SummaryRecord:
         with self._database.read() as db:
             return _get(db, owner, summary_id)

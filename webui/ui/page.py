@@ -22,7 +22,7 @@ from webui.ui.inspector.inspector_tab import build_inspector, wire_inspector
 from webui.ui.language import page_strings
 from webui.ui.models.models_tab import build_models, wire_models
 from webui.ui.plain_values import check_plain
-from webui.ui.summary.summarize_tab import build_summarize, wire_summarize
+from webui.ui.summary.summarize_tab import build_summarize
 from webui.ui.theme import theme
 
 MAX_EVENTS = 64  # running events of all tabs; the engine has its own queue
@@ -60,13 +60,12 @@ def build_page(application: Application) -> tuple[gr.Blocks, gr.I18n]:
             conversations = build_sidebar()
             tab = build_chat(conversations)
             models = build_models()
-            summary = build_summarize()
+            build_summarize()
             documents = build_documents()
             inspector = build_inspector()
             panel = build_panel(label)
         wire_chat(demo, tab, panel, ChatEvents(application))
         wire_models(tab, *models, application)
-        wire_summarize(tab, *summary, application)
         wire_documents(tab, *documents, application)
         wire_inspector(tab, panel, *inspector, application)
     return demo, label

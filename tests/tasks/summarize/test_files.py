@@ -12,7 +12,7 @@ import pytest
 
 from webui.prompts.task_prompts import TASKS_DIR, TaskPromptError, parse_task_prompt, task_prompt
 from webui.strings import Language
-from webui.tasks.summarize.exports import ExportFormat, exported, json_values, to_text
+from webui.tasks.summarize.exports import ExportFormat, exported, json_values
 from webui.tasks.summarize.result import Bullet, Quote, Summary
 from webui.tasks.summarize.settings import Granularity, Style, SummarySettings, SummarySettingsError
 from webui.tasks.summarize.source import EmptySourceError, from_pages, pasted
@@ -89,7 +89,24 @@ def test_exports_say_pages_and_doubts() -> None:
     markdown = exported(SUMMARY, ExportFormat.MARKDOWN, Language.JA).decode()
     assert "[p.3](%E5%A0%B1%E5%91%8A%20%E6%9B%B8.pdf#page=3)" in markdown
     assert "\\*12%\\*" in markdown and "⚠" in markdown and "## 売上" in markdown
-    assert to_text(SUMMARY) == "売上\n・売上は*12%*増えた。\n\n利益\n・利益は横ばい。\n"
+    text = exported(SUMMARY, ExportFormat.TEXT, Language.JA).decode()
+    assert text.startswith("売上\n・売上は*12%*増えた。\n　　p.3 「売上は12%増えた。」\n　　⚠ ")
+    assert "\n\n利益\n・利益は横ばい。\n" in text
+
+
+@pytest.mark.parametrize("kind", ExportFormat)
+def test_every_export_carries_sources_and_the_caveat(kind: ExportFormat) -> None:
+    data = exported(SUMMARY, kind, Language.JA)
+    if kind is ExportFormat.WORD:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            data = archive.read("word/document.xml")
+    written = data.decode()
+    assert "売上は12%増えた。" in written
+    assert "正しさを保証するものではありません" in written
+    assert "人が編集した項目" not in written
+    edited = replace(SUMMARY, bullets=(replace(SUMMARY.bullets[0], is_edited=True),))
+    if kind is not ExportFormat.WORD:
+        assert "人が編集した項目" in exported(edited, kind, Language.JA).decode()
 
 
 def test_what_was_found_by_meaning_is_marked() -> None:
@@ -104,6 +121,7 @@ def test_what_was_found_by_meaning_is_marked() -> None:
 
 def test_json_has_the_documented_shape() -> None:
     values = json.loads(exported(SUMMARY, ExportFormat.JSON, Language.JA))
+    assert values.pop("made_by")
     assert values == json.loads(json.dumps(json_values(SUMMARY)))
     first = values["bullets"][0]
     assert {"text", "sources", "flags"} <= set(first)

@@ -27,23 +27,32 @@ def choose(page: Page, **options: str) -> None:
         page.locator(f"#summary-view select[name={name}]").select_option(value)
 
 
-def plan_and_start(page: Page) -> None:
-    page.get_by_role("button", name="見積もる").click()
-    expect(page.locator("#summary-view .plan")).to_contain_text("トークン")
-    page.locator("#summary-view .plan .primary").click()
-    question = page.locator("dialog[open] .danger")
-    done = page.locator("#summary-view .bullet")
-    expect(question.or_(done).or_(page.locator("#summary-view .run:visible")).first).to_be_visible()
-    if question.count():
+def start(page: Page) -> None:
+    page.get_by_role("button", name="要約する", exact=True).click()
+
+
+def confirm_if_asked(page: Page) -> None:
+    question = page.get_by_role("button", name="始める", exact=True)
+    expect(question.or_(page.locator("#summary-view .live")).first).to_be_visible()
+    if question.is_visible():
         question.click()
-    done.first.wait_for()
+
+
+def export(page: Page, kind: str) -> None:
+    page.get_by_role("button", name="書き出す").click()
+    page.get_by_role("menuitem", name=kind).click()
+
+
+def summarize(page: Page) -> None:
+    start(page)
+    page.locator("#summary-view .bullet").first.wait_for()
 
 
 def test_quotes_from_text_to_sources(page: Page, tmp_path: Path) -> None:
     open_summary(page)
     page.locator("#summary-view textarea").fill(TEXT)
     choose(page, mode="verbatim", num_bullets="3")
-    plan_and_start(page)
+    summarize(page)
     bullets = page.locator("#summary-view .bullet")
     expect(bullets).to_have_count(3)
     for words in page.locator("#summary-view .bullet .words").all_inner_texts():
@@ -55,11 +64,11 @@ def test_quotes_from_text_to_sources(page: Page, tmp_path: Path) -> None:
     expect(bullets.first).to_have_attribute("aria-pressed", "true")
     expect(page.locator("#summary-view .coverage")).to_contain_text("%")
     with page.expect_download() as download:
-        page.get_by_role("link", name="JSON").click()
+        export(page, "JSON")
     saved = json.loads(Path(download.value.path()).read_text(encoding="utf-8"))
     assert len(saved["bullets"]) == 3 and saved["bullets"][0]["sources"][0]["score"] == 1
     with page.expect_download() as download:
-        page.get_by_role("link", name="Word").click()
+        export(page, "Word")
     assert Path(download.value.path()).read_bytes().startswith(b"PK")
     page.screenshot(path=tmp_path / "quotes.png")
 
@@ -77,12 +86,12 @@ def test_several_files_get_a_summary_each_and_bullets_are_copied(
     for path in paths:
         expect(page.locator("#summary-view .files")).to_contain_text(path.name)
     choose(page, mode="verbatim", num_bullets="2")
-    plan_and_start(page)
+    summarize(page)
     for path in paths:
         past = page.locator("#summary-view .past", has_text=path.stem).first
         past.click()
         expect(page.locator("#summary-view .bullet")).to_have_count(2)
-        page.get_by_role("button", name="コピー").click()
+        page.get_by_role("button", name="コピー", exact=True).click()
         words = page.locator("#summary-view .bullet .words").all_inner_texts()
         expect(page.locator("#summary-view .result")).to_be_visible()
         copied = "\n".join(f"・{text}" for text in words)
@@ -97,7 +106,7 @@ def test_a_file_is_dropped_in_and_found_in_the_history(page: Page, tmp_path: Pat
     page.locator("#summary-view input[type=file]").set_input_files(path)
     expect(page.locator("#summary-view .files")).to_contain_text("報告書.txt")
     choose(page, mode="verbatim", num_bullets="2")
-    plan_and_start(page)
+    summarize(page)
     expect(page.locator("#summary-view .bullet")).to_have_count(2)
     page.reload()  # the view is still open: it has an address of its own
     page.locator("#summary-view .past", has_text="報告書").first.click()
@@ -132,7 +141,7 @@ def test_nothing_in_the_text_becomes_markup(page: Page) -> None:
     evil = "これは<img src=x onerror=alert(1)>という文字を含む最初の文です。次も長めの文です。"
     page.locator("#summary-view textarea").fill(evil)
     choose(page, mode="verbatim", num_bullets="1")
-    plan_and_start(page)
+    summarize(page)
     assert page.locator("#summary-view img").count() == 0
 
 
@@ -141,14 +150,9 @@ def test_a_long_run_can_be_stopped_and_continued(page: Page, site: Site) -> None
     open_summary(page)
     page.locator("#summary-view textarea").fill(document(60))
     choose(page, mode="abstract", num_bullets="5", granularity="terse")
-    page.get_by_role("button", name="見積もる").click()
-    expect(page.locator("#summary-view .plan")).to_contain_text("区間")
-    page.locator("#summary-view .plan .primary").click()
-    question = page.locator("dialog[open] .danger")
+    start(page)
     progress = page.locator("#summary-view .run-text")
-    expect(question.or_(progress).first).to_be_visible()
-    if question.count():
-        question.click()
+    confirm_if_asked(page)
     summaries = site.storage.summaries
     deadline = time.monotonic() + 60
     while not any(run.num_parts_done and not run.result for run in summaries.newest(OWNER)):
@@ -171,8 +175,8 @@ def test_continue_in_chat_brings_the_text(page: Page) -> None:
     open_summary(page)
     page.locator("#summary-view textarea").fill(TEXT)
     choose(page, mode="verbatim", num_bullets="1")
-    plan_and_start(page)
-    page.get_by_role("button", name="この文章でチャットを続ける").click()
+    summarize(page)
+    page.get_by_role("button", name="チャットで質問する").click()
     expect(page.locator("#composer textarea")).to_have_value(re.compile("について質問します"))
 
 
@@ -185,6 +189,6 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(
     open_summary(page)
     page.locator("#summary-view textarea").fill(TEXT)
     choose(page, mode="verbatim", num_bullets="2")
-    plan_and_start(page)
+    summarize(page)
     assert page.evaluate("document.querySelector('.summary-scroll').scrollWidth") <= 390
     page.screenshot(path=tmp_path / f"phone-{scheme}.png", full_page=True)

@@ -36,39 +36,45 @@ def exported(summary: Summary, kind: ExportFormat, language: Language) -> bytes:
         case ExportFormat.MARKDOWN:
             return to_markdown(summary, language).encode()
         case ExportFormat.TEXT:
-            return to_text(summary).encode()
+            return to_text(summary, language).encode()
         case ExportFormat.JSON:
-            return to_json(summary).encode()
+            return to_json(summary, language).encode()
         case ExportFormat.WORD:
             return to_word(summary, language)
 
 
-def to_text(summary: Summary) -> str:
-    """Only the bullets, with section titles where there are some."""
+def to_text(summary: Summary, language: Language) -> str:
+    """The bullets, each with the sentences it rests on, and what has to be said of them."""
     lines: list[str] = []
     for title, bullets in _by_section(summary):
         lines += ["", title] if title else []
-        lines += [f"・{bullet.text}" for bullet in bullets]
+        for bullet in bullets:
+            lines.append(f"・{bullet.text}")
+            lines += [f"　　{_source_text(source, language)}" for source in bullet.sources]
+            lines += [f"　　⚠ {_flag_text(flag, language)}" for flag in bullet.flags]
+    lines += ["", *notes_of(summary, language), made_by(summary, language)]
     return "\n".join(lines).lstrip("\n") + "\n"
 
 
 def to_markdown(summary: Summary, language: Language) -> str:
-    """Bullets with links to their pages, and flags in words."""
+    """Bullets with links to their pages, their sources and flags in words."""
     lines = [f"# {_escaped(summary.title)}", ""]
     for title, bullets in _by_section(summary):
         lines += [f"## {_escaped(title)}", ""] if title else []
         for bullet in bullets:
             links = " ".join(_links(summary, bullet, language))
             lines.append(f"- {_escaped(bullet.text)}{' ' + links if links else ''}")
+            lines += [f"  > {_escaped(_source_text(s, language))}" for s in bullet.sources]
             lines += [f"  - ⚠ {_flag_text(flag, language)}" for flag in bullet.flags]
         lines.append("")
     lines += [f"> {note}" for note in notes_of(summary, language)]
-    lines.append(f"*{text('summary.made_by', language, model=_escaped(summary.model))}*")
+    lines.append(f"*{_escaped(made_by(summary, language))}*")
     return "\n".join(lines) + "\n"
 
 
-def to_json(summary: Summary) -> str:
-    return json.dumps(json_values(summary), ensure_ascii=False, indent=1) + "\n"
+def to_json(summary: Summary, language: Language) -> str:
+    values = {**json_values(summary), "made_by": made_by(summary, language)}
+    return json.dumps(values, ensure_ascii=False, indent=1) + "\n"
 
 
 def json_values(summary: Summary) -> dict[str, Any]:
@@ -100,12 +106,18 @@ def to_word(summary: Summary, language: Language) -> bytes:
             flags = (f"⚠ {_flag_text(flag, language)}" for flag in bullet.flags)
             paragraphs += [Paragraph(line, "Quote") for line in flags]
     paragraphs += [Paragraph(note, "Quote") for note in notes_of(summary, language)]
-    made_by = text("summary.made_by", language, model=summary.model)
-    return docx_bytes([*paragraphs, Paragraph(made_by, "Quote")])
+    return docx_bytes([*paragraphs, Paragraph(made_by(summary, language), "Quote")])
 
 
 def notes_of(summary: Summary, language: Language) -> list[str]:
     return [text(f"summary.{name}", language) for name in summary.notes]
+
+
+def made_by(summary: Summary, language: Language) -> str:
+    """Who wrote it and what that is worth: every export ends with it."""
+    said = text("summary.made_by", language, model=summary.model)
+    is_changed = summary.num_removed or any(bullet.is_edited for bullet in summary.bullets)
+    return f"{said} {text('summary.edited', language)}" if is_changed else said
 
 
 def _flag_text(flag: Flag, language: Language) -> str:

@@ -42,6 +42,7 @@ class Bullet:
     sources: tuple[Quote, ...] = ()
     flags: tuple[Flag, ...] = ()
     section: str = ""  # the heading that it stands under, in a long document
+    is_edited: bool = False  # a person has changed its words
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class Summary:
     file_name: str = ""
     pages_left_out: tuple[int, ...] = ()
     created_at: float = field(default_factory=time.time)
+    num_removed: int = 0  # bullets that a person has taken out
 
     def values(self) -> dict[str, Any]:
         return asdict(self)
@@ -66,21 +68,18 @@ class Summary:
 
 def summary_from(values: dict[str, Any]) -> Summary:
     """What values() gave, after a stay in the database."""
-    bullets = tuple(
-        Bullet(
-            bullet["text"],
-            tuple(
-                Quote(**{**quote, "place": place_from(quote.get("place"))})
-                for quote in bullet["sources"]
-            ),
-            tuple(Flag(**{**flag, "kind": FlagKind(flag["kind"])}) for flag in bullet["flags"]),
-            bullet["section"],
-        )
-        for bullet in values["bullets"]
-    )
     lists = ("sections", "covered", "notes", "pages_left_out")
     tuples = {name: tuple(values[name]) for name in lists}
+    bullets = tuple(map(_bullet_from, values["bullets"]))
     return Summary(**{**values, **tuples, "bullets": bullets})
+
+
+def _bullet_from(values: dict[str, Any]) -> Bullet:
+    sources = tuple(
+        Quote(**{**quote, "place": place_from(quote.get("place"))}) for quote in values["sources"]
+    )
+    flags = tuple(Flag(**{**flag, "kind": FlagKind(flag["kind"])}) for flag in values["flags"])
+    return Bullet(**{**values, "sources": sources, "flags": flags})
 
 
 def finish(
@@ -96,7 +95,7 @@ def finish(
     if settings.mode is Mode.ABSTRACT:
         grounded = in_document_order(grounded)
     has_titles = len(plan.sections) >= MIN_SECTIONS_FOR_TITLES
-    bullets = tuple(_bullet(source, text, found, has_titles) for text, found in grounded)
+    bullets = tuple(bullet_of(source, text, found, has_titles) for text, found in grounded)
     stats = composition.stats
     written = max(1, stats.num_bullets)
     return Summary(
@@ -105,7 +104,7 @@ def finish(
         all(is_in(settings.language, bullet.text) for bullet in bullets),
         1 - stats.num_wrong_language / written,
         tuple(_section_values(plan, index) for index in range(len(plan.sections))),
-        _coverage(source, bullets),
+        coverage(source, bullets),
         spec.name,
         settings.values(),
         _notes(source, settings, plan, bullets),
@@ -133,7 +132,7 @@ def in_document_order(grounded: Sequence[tuple[str, Grounding]]) -> list[tuple[s
     return [grounded[index] for index in order]
 
 
-def _bullet(source: Source, text: str, found: Grounding, has_titles: bool) -> Bullet:
+def bullet_of(source: Source, text: str, found: Grounding, has_titles: bool = False) -> Bullet:
     quotes = []
     for support in found.sources:
         place = source.sentences[support.index]
@@ -162,7 +161,7 @@ def _section_values(plan: Plan, index: int) -> dict[str, Any]:
     }
 
 
-def _coverage(source: Source, bullets: Sequence[Bullet]) -> tuple[float, ...]:
+def coverage(source: Source, bullets: Sequence[Bullet]) -> tuple[float, ...]:
     """The text in equal cells: the share of each that is a source of some bullet."""
     num_cells = min(MAX_STRIP, max(1, len(source.sentences)))
     size = len(source.text) / num_cells

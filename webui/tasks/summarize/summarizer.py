@@ -110,6 +110,10 @@ class Summarizer:
         self._formats = formats
         self._find_embedder = find_embedder
 
+    def model_of(self, model_id: str) -> ModelSpec:
+        """The model with this id; "" is the usual one. Raises AppError."""
+        return self._pool.spec(model_id)
+
     async def plan(
         self, owner: str, source: Source, settings: SummarySettings, model_id: str = ""
     ) -> AsyncGenerator[Waiting | Planned, None]:

@@ -3,13 +3,14 @@
 // What was typed leaves the box only when the server has stored it, so nothing is lost when
 // something fails.
 
-import { fit, h, icon, on, send, state, store, stored, t } from "./core.js";
+import { emit, fit, h, icon, on, send, state, store, stored, t } from "./core.js";
 import { documentChoice, documentSwitch } from "./document_choice.js";
 import { showView } from "./navigation.js";
 
 const MAX_DRAFT_CHARS = 100_000;
 const DRAFT_DELAY_MS = 300;
 const GIVE_UP_MS = 8000;
+const WORTH_SUMMARISING_CHARS = 3000; // a question of that length is mostly a text
 
 export function composer(element) {
   const box = h("textarea", { rows: 1, placeholder: t("composer_hint"), "aria-label": t("composer"),
@@ -18,9 +19,11 @@ export function composer(element) {
   const meter = h("div", { class: "meter", hidden: true });
   const note = h("p", { class: "note" });
   const warning = h("p", { class: "warning", hidden: true });
+  const summarize = h("button", { type: "button", class: "link summarize", hidden: true,
+    onclick: () => emit("summarize", box.value) }, t("open_in_summary"));
   const form = h("form", { class: "composer" }, box, button);
-  element.replaceChildren(form, h("div", { class: "below" }, documentSwitch(), meter, note, warning));
-  new Composer(form, box, button);
+  element.replaceChildren(form, h("div", { class: "below" }, documentSwitch(), meter, summarize, note, warning));
+  new Composer(form, box, button, summarize);
   on("shown", (view) => drawMeter(meter, view.usage));
   on("note", ({ sentence, isBuiltin }) => note.replaceChildren(sentence, ...(isBuiltin ? [" ",
     h("button", { type: "button", class: "link", onclick: () => showView("models") },
@@ -32,13 +35,15 @@ export function composer(element) {
 class Composer {
   #box;
   #button;
+  #summarize; // leads a long text to where it is better off
   #pending = null; // what was sent and not yet stored: {nonce, text}
   #draftTimer = 0;
   #of = state.conversation; // whose draft is in the box
 
-  constructor(form, box, button) {
+  constructor(form, box, button, summarize) {
     this.#box = box;
     this.#button = button;
+    this.#summarize = summarize;
     form.addEventListener("submit", (event) => { event.preventDefault(); this.#press(); });
     box.addEventListener("keydown", (event) => this.#onKey(event));
     box.addEventListener("input", () => this.#onInput());
@@ -151,6 +156,7 @@ class Composer {
 
   #draw() {
     const stops = this.#isWriting;
+    this.#summarize.hidden = this.#box.value.length < WORTH_SUMMARISING_CHARS;
     const label = t(stops ? "stop" : "send");
     this.#button.title = this.#button.ariaLabel = label;
     this.#button.classList.toggle("stop", stops);

@@ -12,7 +12,7 @@ import { inspector, inspectorBridge, manner } from "./inspector.js";
 import { models, modelsBridge } from "./models.js";
 import { navigation, showView } from "./navigation.js";
 import { source, sourceBridge } from "./source.js";
-import { summary, summaryBridge } from "./summary.js";
+import { summary } from "./summary.js";
 import { live, transcript } from "./transcript.js";
 
 const AWAY_MS = 3000; // another tab may have changed things meanwhile
@@ -21,8 +21,7 @@ Object.assign(window.kajogaki, { bridge, composer, conversations,
   documents, documentsBridge, header, inspector,
   inspectorBridge, live, manner, models,
   modelsBridge, navigation, panelHead, problem, shortened, source, sourceBridge,
-  summary, summaryBridge,
-  transcript, conversationId: () => state.conversation });
+  summary, transcript, conversationId: () => state.conversation });
 
 watchConnection();
 

@@ -1,8 +1,10 @@
 // The quiet line under a message: statistics, versions, copy, edit, regenerate, undo, delete.
 
-import { fit, h, icon, iconButton, t } from "./core.js";
+import { copyText } from "./clipboard.js";
+import { emit, fit, h, icon, iconButton, t } from "./core.js";
 
 const COPIED_MS = 1500;
+const WORTH_SUMMARISING_CHARS = 1000;
 
 export function tools(message, { isLast, isBusy }, actions) {
   const isUser = message.role === "user";
@@ -10,7 +12,9 @@ export function tools(message, { isLast, isBusy }, actions) {
     iconButton(symbol, label, run, { "data-tool": name, disabled: isBusy });
   return h("footer", { class: "tools" },
     message.num_versions > 1 ? pager(message, isBusy, actions) : null,
-    copyTool(() => message.text),
+    message.text ? copyTool(() => message.text) : null,
+    message.text.length >= WORTH_SUMMARISING_CHARS ? tool("summarize", "bullets", t("open_in_summary"),
+      () => emit("summarize", message.text)) : null,
     isUser ? tool("edit", "pencil", t("edit"), actions.edit) : null,
     !isUser && isLast ? tool("retry", "retry", t("regenerate"), actions.retry) : null,
     isLast ? tool("undo", "undo", t("undo"), actions.undo) : null,
@@ -61,15 +65,4 @@ async function copyFrom(button, text) {
   await copyText(text);
   button.replaceChildren(icon("check"));
   setTimeout(() => button.replaceChildren(icon("copy")), COPIED_MS);
-}
-
-async function copyText(text) {
-  if (navigator.clipboard && window.isSecureContext) return navigator.clipboard.writeText(text);
-  // Plain http on another machine: browsers offer only the old way.
-  const box = h("textarea", { class: "off-screen" });
-  box.value = text;
-  document.body.append(box);
-  box.select();
-  document.execCommand("copy");
-  box.remove();
 }

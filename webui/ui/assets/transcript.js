@@ -214,7 +214,8 @@ function messageNode(message, context) {
     const canEdit = context.isLast && !message.text && !message.is_writing;
     const fixes = canEdit ? [{ label: t("edit_question"), run: () => editLastQuestion(node) }] : [];
     if (canEdit && message.too_long) {
-      fixes.push(...waysToFit(() => questionBefore(node).dataset.id, message.has_long_system));
+      fixes.push(...waysToFit(() => questionBefore(node).dataset.id, message.has_long_system),
+        { label: t("open_in_summary"), run: () => press(questionBefore(node), "summarize") });
     }
     node.insertBefore(notice(message.notice, fixes, message.is_problem), node.lastChild);
   }
@@ -327,7 +328,11 @@ function edit(node, message) {
 }
 
 function editLastQuestion(node) {
-  questionBefore(node)?.querySelector("[data-tool=edit]")?.click();
+  press(questionBefore(node), "edit");
+}
+
+function press(node, tool) {
+  node?.querySelector(`[data-tool=${tool}]`)?.click();
 }
 
 function questionBefore(node) {
