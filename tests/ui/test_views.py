@@ -14,6 +14,7 @@ from webui.ui.chat.conversation import BadRequestError, manner_of
 from webui.ui.chat.conversation_list import date_label
 from webui.ui.chat.message_view import (
     LiveReply,
+    MessageView,
     last_turns,
     message_views,
     statistics_line,
@@ -83,6 +84,11 @@ def test_statistics_are_four_numbers_with_units() -> None:
     assert statistics_line({}, JA) == []
 
 
+def drawn(one: Message) -> MessageView:
+    (view,) = message_views([one], [one], None, JA)
+    return view
+
+
 def test_the_last_turns_begin_with_a_question() -> None:
     shown, num_earlier = last_turns(turns(12), 10)
     assert (len(shown), num_earlier, shown[0].role) == (20, 2, Role.USER)
@@ -90,10 +96,11 @@ def test_the_last_turns_begin_with_a_question() -> None:
 
 
 def test_the_first_turn_inside_the_window_is_marked() -> None:
-    views = message_views(turns(4), ContextUsage(4000, 4096, 4, 2), JA)
+    views = message_views(turns(4), turns(4), ContextUsage(4000, 4096, 4, 2), JA)
     assert [view["id"] for view in views if view["begins_window"]] == ["m4"]
     assert not any(
-        view["begins_window"] for view in message_views(turns(4), ContextUsage(9, 99, 4, 0), JA)
+        view["begins_window"]
+        for view in message_views(turns(4), turns(4), ContextUsage(9, 99, 4, 0), JA)
     )
 
 
@@ -117,12 +124,12 @@ def test_the_meter_warns_only_when_something_is_left_out() -> None:
     ],
 )
 def test_an_answer_that_did_not_end_well_says_so(changes: dict[str, object], part: str) -> None:
-    (view,) = message_views([message(1, Role.ASSISTANT, **changes)], None, JA)
+    view = drawn(message(1, Role.ASSISTANT, **changes))
     assert part in view["notice"]
 
 
 def test_a_question_is_never_markup() -> None:
-    (view,) = message_views([message(0, Role.USER, content="**<b>**")], None, JA)
+    view = drawn(message(0, Role.USER, content="**<b>**"))
     assert view["blocks"] == []
     assert view["text"] == "**<b>**"
 

@@ -9,7 +9,7 @@ import ctypes
 import logging
 import re
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 # SentencePiece puts a space before every text. This character is in no vocabulary, so nothing
 # merges with it: put in front of a text it takes the space, and its own ids can be cut off.
 LEAD = "\ue000"
+PIECE_CHARS = 8_000  # of a long text, where only the number of its tokens matters
 # Control tokens that must reach the text all the same, for who reads reasoning and calls there.
 SHOWN_TOKENS = frozenset(
     mark.removesuffix("thought\n") for pair in REASONING_MARKS for mark in pair
@@ -305,6 +306,21 @@ class Tokenizer:
         is_silent = bool(piece) and self._attributes[token_id] & control
         is_mark = piece.decode("utf-8", "replace") in SHOWN_TOKENS
         return b"" if is_silent and not is_mark else piece
+
+
+def num_tokens(encode: Callable[[str], Sequence[int]], text: str, enough: int) -> int:
+    """How many tokens `text` has: exact for a short one; an estimate once it is above `enough`.
+
+    llama.cpp needs a time that grows with the square of some texts (200 s for a megabyte of
+    combining marks), so long ones are counted in pieces, and no more of them than tells enough.
+    """
+    total = 0
+    for start in range(0, len(text), PIECE_CHARS):
+        total += len(encode(text[start : start + PIECE_CHARS]))
+        done = start + PIECE_CHARS
+        if total > enough and done < len(text):
+            return total * len(text) // done
+    return total
 
 
 def _spelling(token: SpecialToken) -> re.Pattern[str]:

@@ -5,10 +5,11 @@ length, which SQLite's own trigram tokenizer is not.
 """
 
 import re
-import unicodedata
 from typing import Any
 
 import numpy
+
+from webui.normal_form import normalized
 
 MANY_CHUNKS = 10_000  # above, only the telling grams of a query are looked up
 MANY_GRAMS = 200  # of a query: above, likewise
@@ -24,7 +25,7 @@ def grams(text: str) -> Any:
 
     The rare letters above U+FFFF share the numbers of the private ones, which no text has.
     """
-    folded = unicodedata.normalize("NFKC", text).casefold()
+    folded = normalized(text).casefold()
     letters = _NOT_INDEXED.sub("", folded).encode("utf-32-le", "surrogatepass")
     codes = numpy.frombuffer(letters, dtype="<u4").astype(numpy.uint32)
     codes = numpy.where(codes > _BEYOND, _PRIVATE + codes % _NUM_PRIVATE, codes)

@@ -2,11 +2,11 @@
 
 import json
 import re
-import unicodedata
 from bisect import bisect_right
 from typing import Any
 
 from webui.errors import AppError
+from webui.normal_form import normalized
 
 MAX_TITLE_CHARS = 200
 MAX_TEXT_CHARS = 10_000_000
@@ -97,5 +97,5 @@ def _index_in_original(text: str, folded_index: int) -> int:
 
 def _folded(text: str) -> str:
     # Case folding can undo the normal form (U+0345), hence the second pass.
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(unicodedata.normalize("NFKC", folded).split())
+    folded = normalized(text).casefold()
+    return " ".join(normalized(folded).split())

@@ -15,7 +15,7 @@ from webui.engine.client import Delta, Engine, Progress, PromptTooLongError
 from webui.engine.grammar.matcher import Grammar
 from webui.engine.pool import EnginePool, Waiting
 from webui.engine.request import SamplingParams
-from webui.engine.tokenizer import Tokenizer
+from webui.engine.tokenizer import Tokenizer, num_tokens
 from webui.models import ModelSpec
 from webui.prompts import ReasoningParser, RenderedPrompt
 from webui.prompts.format import FIM_MARKS, FimMarks
@@ -107,6 +107,7 @@ class Completions:
         """In a thread: tokenising a long text takes a second. Raises AppError."""
         assert engine.tokenizer and engine.ready
         tokenizer = engine.tokenizer
+        _check_size(tokenizer, ask, engine.ready.n_ctx)
         if ask.messages:
             prompts = [self._chat_prompt(tokenizer, spec, ask)]
         else:
@@ -155,6 +156,19 @@ class Completions:
             if all(tokenizer.special_id(mark.strip()) is not None for mark in marks.all):
                 return marks
         raise BadAskError("serving.fills_no_gaps", "suffix", name=spec.name)
+
+
+def _check_size(tokenizer: Tokenizer, ask: Ask, n_ctx: int) -> None:
+    """What is certainly too long is refused before anything slow is done with it."""
+    enough = 2 * n_ctx
+
+    def count(text: object) -> int:
+        return num_tokens(tokenizer.encode_text, text, enough) if isinstance(text, str) else 0
+
+    said = sum(count(message.get("content")) for message in ask.messages)
+    longest = max(said, count(ask.suffix), *map(count, ask.prompts), 0)
+    if longest > enough:
+        raise PromptTooLongError(longest, n_ctx)
 
 
 def _text_prompt(

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 
+from webui.normal_form import normalized
+
 # How an item of a list begins.
 BULLET = re.compile(
     r"\s*(?:[・●○◎■□◆◇▶▷※＊*•]|[-–—]\s|"
@@ -84,7 +86,7 @@ def repaired(char: str) -> str:
 
 def repaired_text(text: str) -> str:
     """`text` with every character repaired and kana composed; line breaks stay."""
-    lines = (unicodedata.normalize("NFC", line.translate(_table())) for line in text.splitlines())
+    lines = (normalized(line.translate(_table()), "NFC") for line in text.splitlines())
     return "\n".join(lines)
 
 

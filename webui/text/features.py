@@ -5,7 +5,8 @@ they carry grammar and not content. Latin words are cut to their stem.
 """
 
 import re
-import unicodedata
+
+from webui.normal_form import normalized
 
 _LATIN = r"[A-Za-z0-9\u00c0-\u024f]"
 _RUN = re.compile(rf"{_LATIN}(?:{_LATIN}|[.'-])*|[\u3041-\u30ff\u3400-\u9fff々〇]+")
@@ -23,7 +24,7 @@ _MIN_STEM = 4
 
 def normal(text: str) -> str:
     """One width, one case."""
-    return unicodedata.normalize("NFKC", text).lower()
+    return normalized(text).lower()
 
 
 def features(text: str) -> set[str]:

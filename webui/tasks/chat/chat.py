@@ -3,6 +3,7 @@
 Knows conversations, models and prompts; knows nothing about Gradio or HTTP.
 """
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Sequence
@@ -112,10 +113,10 @@ class Chat:
         if self._asker and conversation.documents.is_on:
             return _usage_of_last_answer(engine, path)
         if path[-1].role is Role.USER:
-            return self._prompt(model, conversation, path).usage
+            return (await asyncio.to_thread(self._prompt, model, conversation, path)).usage
         # A prompt ends with a question: the shortest one stands for the next.
         asked = [*path, replace(path[-1], role=Role.USER, content="?")]
-        usage = self._prompt(model, conversation, asked).usage
+        usage = (await asyncio.to_thread(self._prompt, model, conversation, asked)).usage
         return replace(usage, num_turns=usage.num_turns - 1)
 
     async def _from_history(
@@ -128,7 +129,7 @@ class Chat:
                     yield draft.wait(state)
                     continue
                 model = LoadedModel(state, self._pool.spec(draft.model_id))
-                prompt = self._prompt(model, conversation, path)
+                prompt = await asyncio.to_thread(self._prompt, model, conversation, path)
                 async with aclosing(_stream(state, prompt, draft)) as updates:
                     async for update in updates:
                         yield update
@@ -154,7 +155,9 @@ class Chat:
         conversation: Conversation,
         path: list[Message],
     ) -> "Prompt":
-        """What the model reads. Raises QuestionTooLongError, SamplingError, TemplateError, …"""
+        """What the model reads; long texts take a second: call it in a thread.
+
+        Raises QuestionTooLongError, SamplingError, TemplateError, …"""
         engine = model.engine
         assert engine.ready and engine.tokenizer, "an acquired engine is loaded"
         answer_format = self.formats.choice(model.spec, engine.tokenizer, conversation.owner).format

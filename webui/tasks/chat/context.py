@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from webui.engine.request import SamplingParams
-from webui.engine.tokenizer import Tokenizer
+from webui.engine.tokenizer import Tokenizer, num_tokens
 from webui.errors import AppError
 from webui.prompts import RenderedPrompt
 from webui.storage import Message
@@ -68,11 +68,16 @@ def fit_history(
     """
     turns = _turns(path)
     room = room_for_prompt(n_ctx, sampling.max_tokens)
-    sizes = [
-        sum(len(tokenizer.encode_text(message["content"])) + TURN_TOKENS for message in turn)
-        for turn in turns
-    ]
-    first = _first_kept(sizes, room - len(tokenizer.encode_text(system_prompt)))
+    enough = 2 * n_ctx  # more need not be known exactly
+
+    def count(text: str) -> int:
+        return num_tokens(tokenizer.encode_text, text, enough)
+
+    sizes = [sum(count(message["content"]) + TURN_TOKENS for message in turn) for turn in turns]
+    num_system = count(system_prompt)
+    if num_system + sizes[-1] > enough:
+        raise QuestionTooLongError(num_system + sizes[-1], n_ctx, num_system)
+    first = _first_kept(sizes, room - num_system)
     while True:
         messages = [message for turn in turns[first:] for message in turn]
         if system_prompt.strip():
@@ -83,7 +88,6 @@ def fit_history(
             break
         first += 1
     if len(ids) >= n_ctx:
-        num_system = len(tokenizer.encode_text(system_prompt))
         raise QuestionTooLongError(len(ids), n_ctx, num_system)
     usage = ContextUsage(len(ids), n_ctx, len(turns), first)
     fitted = replace(sampling, max_tokens=min(sampling.max_tokens, n_ctx - len(ids)))

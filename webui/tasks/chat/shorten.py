@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from webui.engine.client import Engine
 from webui.engine.pool import EnginePool
+from webui.engine.tokenizer import num_tokens
 from webui.errors import AppError
 from webui.prompts import PromptFormat
 from webui.storage import Conversation, Storage
@@ -78,7 +79,12 @@ def _counter(
     system = conversation.system_prompt
     before = [{"role": "system", "content": system}] if system.strip() else []
 
+    enough = 2 * engine.ready.n_ctx
+
     def count(question: str) -> int:
+        estimate = num_tokens(tokenizer.encode_text, question, enough)
+        if estimate > enough:  # far too long: to render all of it would take long too
+            return estimate
         messages = [*before, {"role": "user", "content": question}]
         prompt = form.render(messages, thinking=settings.get("thinking"), variables=variables)
         return len(tokenizer.encode(prompt))

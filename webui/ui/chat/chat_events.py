@@ -45,9 +45,8 @@ class ChatEvents:
         """The whole page for `?chat=`; a new conversation when there is none or it is gone."""
         owner, language = _reader(request)
         wanted = str(request.query_params.get("chat") or "")
-        return list_view(self._application, owner, language), *(
-            await self._open(owner, wanted, NUM_TURNS_SHOWN, language)
-        )
+        listed = await asyncio.to_thread(list_view, self._application, owner, language)
+        return listed, *await self._open(owner, wanted, NUM_TURNS_SHOWN, language)
 
     async def on_open(self, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
         owner, language = _reader(request)
@@ -76,7 +75,8 @@ class ChatEvents:
                     if transcript is None:
                         yield gr.skip(), live, gr.skip()
                     else:
-                        yield transcript, live, list_view(self._application, owner, language)
+                        listed = asyncio.to_thread(list_view, self._application, owner, language)
+                        yield transcript, live, await listed
         except AppError as error:
             yield gr.skip(), ended(conversation_id, error.message(language)), gr.skip()
         except Exception:
@@ -106,7 +106,7 @@ class ChatEvents:
         wanted = text_of(event._data, "conversation")
         self._application.storage.delete_conversation(owner, wanted)
         self._replies.stop(owner, wanted)
-        return self._list(owner, event._data, language)
+        return await asyncio.to_thread(self._list, owner, event._data, language)
 
     def on_restore(self, event: gr.EventData, request: gr.Request) -> Any:
         owner, language = _reader(request)

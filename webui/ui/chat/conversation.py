@@ -4,6 +4,7 @@ Plain functions of (application, owner, …), each safe to call with any id: sto
 owner. Knows nothing about Gradio.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -131,16 +132,28 @@ async def transcript(
     **extra: str,
 ) -> TranscriptView:
     """What is shown of a conversation. `extra`: acknowledged, compose, notice."""
+    usage = await _usage(application, owner, conversation_id)
+    return await asyncio.to_thread(
+        _transcript, application, owner, conversation_id, usage, language, num_turns, extra
+    )
+
+
+def _transcript(
+    application: Application,
+    owner: str,
+    conversation_id: str,
+    usage: ContextUsage | None,
+    language: Language,
+    num_turns: int,
+    extra: Mapping[str, str],
+) -> TranscriptView:
     conversation = application.storage.conversation(owner, conversation_id)
     path = application.storage.path(owner, conversation_id)
-    usage = await _usage(application, owner, conversation_id)
     shown, num_earlier = last_turns(path, max(1, min(num_turns, MAX_TURNS_SHOWN)))
-    visible = {message.id for message in shown}
-    views = message_views(path, usage, language)
     return TranscriptView(
         conversation=conversation.id,
         title=conversation.title,
-        messages=[view for view in views if view["id"] in visible],
+        messages=message_views(path, shown, usage, language),
         num_earlier=num_earlier,
         usage=usage_view(usage, language),
         acknowledged=extra.get("acknowledged", ""),
@@ -195,7 +208,8 @@ async def run(
 ) -> AsyncGenerator[tuple[TranscriptView | None, LiveView], None]:
     """Store the question, stream the answer: the transcript at both ends, live views between."""
     _check_free(application, replies, owner, request)
-    conversation_id = begin(application, owner, request, new)
+    with replies.beginning(owner, request.conversation):  # a long text takes a moment to store
+        conversation_id = await asyncio.to_thread(begin, application, owner, request, new)
     live = LiveReply(conversation_id, language)
     updates = replies.follow(
         owner,
@@ -209,8 +223,10 @@ async def run(
     try:
         async with contextlib.aclosing(updates):
             async for update in updates:
-                yield await view() if is_first else None, live.view(update)
-                is_first = False
+                if live.is_due(update):
+                    drawn = await asyncio.to_thread(live.view, update)
+                    yield await view() if is_first else None, drawn
+                    is_first = False
     except AppError as problem:
         error = problem.message(language)
     yield await view(), ended(conversation_id, error)

@@ -20,6 +20,7 @@ CJK = re.compile(
 DISPLAY_MATH = {"$$": "$$", "\\[": "\\]"}
 INLINE_MATH = {"$$": "$$", "$": "$", "\\(": "\\)", "\\[": "\\]"}
 MAX_MATH_CHARS = 10_000
+MAX_MATH_LINES = 100  # a formula that goes on for longer is none
 
 
 def japanese_emphasis(md: MarkdownIt) -> None:
@@ -81,7 +82,7 @@ def _inline_math(state: StateInline, silent: bool) -> bool:
     if (
         end < 0
         or not tex.strip()
-        or (opening == "$" and not _is_formula(tex, state.src[end + 1 :]))
+        or (opening == "$" and not _is_formula(tex, state.src[end + 1 : end + 2]))
     ):
         return False
     if not silent:
@@ -91,9 +92,9 @@ def _inline_math(state: StateInline, silent: bool) -> bool:
     return True
 
 
-def _is_formula(tex: str, rest: str) -> bool:
+def _is_formula(tex: str, after: str) -> bool:
     """Whether `$tex$` is meant as a formula rather than as two prices."""
-    return not (tex[0].isspace() or tex[-1].isspace() or "\n" in tex or rest[:1].isdigit())
+    return not (tex[0].isspace() or tex[-1].isspace() or "\n" in tex or after.isdigit())
 
 
 def _display_math(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
@@ -116,7 +117,7 @@ def _display_math(state: StateBlock, start_line: int, end_line: int, silent: boo
 
 def _closing_line(state: StateBlock, start_line: int, end_line: int, closing: str) -> int | None:
     """The line that ends with `closing`, before a blank line; None when there is none."""
-    for line in range(start_line, end_line):
+    for line in range(start_line, min(end_line, start_line + MAX_MATH_LINES)):
         begin = state.bMarks[line] + state.tShift[line] + (2 if line == start_line else 0)
         content = state.src[begin : state.eMarks[line]].rstrip()
         if content.endswith(closing):

@@ -1,7 +1,8 @@
 """Messages and replies → the values that the browser draws, with every sentence in the reader's
 language. Knows nothing about Gradio, nor where messages come from."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict
 
 from webui.storage import Message, Role, Status
@@ -9,8 +10,10 @@ from webui.strings import Language, text
 from webui.tasks.chat.chat import ReplyState, ReplyUpdate
 from webui.tasks.chat.context import ContextUsage
 from webui.ui.chat.evidence_view import EvidenceView, evidence_view
-from webui.ui.chat.markdown import StreamingMarkdown, to_blocks
+from webui.ui.chat.markdown import StreamingMarkdown, plain_blocks, to_blocks
 
+MAX_FORMATTED_CHARS = 300_000  # of one transcript; to_blocks has a limit for each text of its own
+DRAWING_PAUSE = 4  # times as long as the drawing took
 NUM_TURNS_SHOWN = 10  # a turn: a question and its answer
 
 
@@ -56,11 +59,23 @@ class LiveView(TypedDict):
 
 
 def message_views(
-    path: Sequence[Message], usage: ContextUsage | None, language: Language
+    path: Sequence[Message],
+    shown: Sequence[Message],
+    usage: ContextUsage | None,
+    language: Language,
 ) -> list[MessageView]:
-    """What is shown of `path`, oldest first."""
+    """Those of `path` that are `shown`, oldest first. May take seconds: call it in a thread.
+
+    What is formatted is bounded: the newest come first, and of more than a book only the text.
+    """
     first_inside = _first_inside(path, usage)
-    return [_message_view(message, message.id == first_inside, language) for message in path]
+    num_left = MAX_FORMATTED_CHARS
+    views = []
+    for message in reversed(shown):
+        num_left -= len(message.content) + len(message.reasoning)
+        draw = to_blocks if num_left >= 0 else plain_blocks
+        views.append(_message_view(message, message.id == first_inside, language, draw))
+    return views[::-1]
 
 
 def last_turns(path: Sequence[Message], num_turns: int) -> tuple[list[Message], int]:
@@ -92,10 +107,20 @@ class LiveReply:
         self._language = language
         self._answer = StreamingMarkdown()
         self._reasoning = StreamingMarkdown()
+        self._due_at = 0.0
+
+    def is_due(self, update: ReplyUpdate) -> bool:
+        """Whether to draw this update: the last ones always, others in a fifth of the time.
+
+        A long block is drawn anew at each update until it ends; the next one comes soon.
+        """
+        return not _is_active(update) or time.monotonic() >= self._due_at
 
     def view(self, update: ReplyUpdate) -> LiveView:
-        active = update.state not in (ReplyState.DONE, ReplyState.STOPPED, ReplyState.ERROR)
-        return LiveView(
+        """Call it in a thread."""
+        began = time.monotonic()
+        active = _is_active(update)
+        view = LiveView(
             conversation=self._conversation_id,
             message=update.message_id,
             active=active,
@@ -104,6 +129,13 @@ class LiveReply:
             reasoning=self._reasoning.blocks(update.reasoning),
             error=update.error,
         )
+        now = time.monotonic()
+        self._due_at = now + DRAWING_PAUSE * (now - began)
+        return view
+
+
+def _is_active(update: ReplyUpdate) -> bool:
+    return update.state not in (ReplyState.DONE, ReplyState.STOPPED, ReplyState.ERROR)
 
 
 def ended(conversation_id: str, error: str = "") -> LiveView:
@@ -152,7 +184,9 @@ def statistics_line(stats: Mapping[str, Any], language: Language) -> list[str]:
     ]
 
 
-def _message_view(message: Message, begins_window: bool, language: Language) -> MessageView:
+def _message_view(
+    message: Message, begins_window: bool, language: Language, draw: Callable[[str], list[str]]
+) -> MessageView:
     is_answer = message.role is Role.ASSISTANT
     too_long = message.stats.get("too_long")
     num_system = too_long.get("num_system") if isinstance(too_long, Mapping) else 0
@@ -160,8 +194,8 @@ def _message_view(message: Message, begins_window: bool, language: Language) -> 
         id=message.id,
         role=str(message.role),
         text=message.content,
-        blocks=to_blocks(message.content) if is_answer else [],
-        reasoning=to_blocks(message.reasoning),
+        blocks=draw(message.content) if is_answer else [],
+        reasoning=draw(message.reasoning),
         statistics=statistics_line(message.stats, language) if is_answer else [],
         notice=_notice(message, language),
         is_problem=message.status is Status.ERROR or bool(message.stats.get("error")),

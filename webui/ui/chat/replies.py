@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 
 from webui.errors import AppError
 from webui.tasks.chat.chat import ReplyUpdate
@@ -17,6 +17,7 @@ class Replies:
 
     def __init__(self) -> None:
         self._stops: dict[tuple[str, str], asyncio.Event] = {}
+        self._beginning: set[tuple[str, str]] = set()
 
     def stop(self, owner: str, conversation_id: str) -> bool:
         """End the answer being written in this conversation, from whichever tab."""
@@ -27,8 +28,23 @@ class Replies:
 
     def check_free(self, owner: str, conversation_id: str) -> None:
         """Raises AlreadyAnsweringError."""
-        if (owner, conversation_id) in self._stops:
+        if (owner, conversation_id) in self._stops or (owner, conversation_id) in self._beginning:
             raise AlreadyAnsweringError("ui.already_answering")
+
+    @contextlib.contextmanager
+    def beginning(self, owner: str, conversation_id: str) -> Iterator[None]:
+        """While a question is being stored no other may come; a new conversation has no id yet.
+
+        Raises AlreadyAnsweringError.
+        """
+        self.check_free(owner, conversation_id)
+        key = (owner, conversation_id)
+        if conversation_id:
+            self._beginning.add(key)
+        try:
+            yield
+        finally:
+            self._beginning.discard(key)
 
     async def follow(
         self, owner: str, conversation_id: str, updates: AsyncGenerator[ReplyUpdate, None]

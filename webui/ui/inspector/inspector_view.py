@@ -30,6 +30,7 @@ from webui.tasks.sampling import sampling_of
 from webui.ui.chat.subject import Subject
 
 PAGE = "inspector.page_"
+MAX_DIFFERENCE_LINES = 4_000  # likewise: it compares whole lines
 MAX_DIFFERENCE_CHARS = 40_000  # of both texts together; the comparison's time grows with them
 NO_OFFER: dict[str, Any] = {
     "warning": "",
@@ -268,6 +269,8 @@ def _difference(
     before, after = other.text.splitlines(keepends=True), prompt.text.splitlines(keepends=True)
     if before == after:
         return []
+    if len(before) + len(after) > MAX_DIFFERENCE_LINES:
+        return None
     rows: list[list[str]] = []
     for operation, a, b, c, d in difflib.SequenceMatcher(None, before, after).get_opcodes():
         if operation == "equal":
