@@ -13,10 +13,12 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from webui.engine.client import Delta, Engine, Progress
+from webui.engine.grammar.checking import Checker
 from webui.engine.request import FinishReason, SamplingParams, Usage
 from webui.engine.tokenizer import Tokenizer
 from webui.prompts import ReasoningParser, Span
 from webui.prompts.tools import CallWatcher, ToolSyntax
+from webui.tasks.checking import again, checked
 from webui.tasks.pieces import CallChoice, CallPart, Piece, Toolbox
 
 MAX_CALLS = 32  # of one answer
@@ -38,6 +40,7 @@ class CallingAnswer:
     syntax: ToolSyntax
     toolbox: Toolbox
     new_parser: Callable[[], ReasoningParser]
+    checker: Checker | None = None  # of the text that the grammar shapes
     _written: list[int] = field(default_factory=list)  # ids of the answer so far
     _first: Usage | None = None  # of the first part, which reads the prompt
     _calls: list[tuple[str, str]] = field(default_factory=list)  # name, arguments
@@ -109,7 +112,8 @@ class CallingAnswer:
             self._written += text.ids_before(hit.start)
             yield _Found(hit.name)
             return
-        async with contextlib.aclosing(self._held_by(self.sampling, self.stops)) as deltas:
+        shaped = self._checked(self.sampling, self.stops, self.checker, "response_format")
+        async with contextlib.aclosing(shaped) as deltas:
             async for delta in deltas:
                 yield delta if isinstance(delta, Progress) else self._piece(delta)
 
@@ -139,7 +143,8 @@ class CallingAnswer:
         if name:
             self._write(name + self.syntax.after_name, Span(0, len(name)))
         else:
-            async with contextlib.aclosing(self._constrained(self._names_grammar())) as deltas:
+            names = self._held_by(self._constrained(self._names_grammar()), ())
+            async with contextlib.aclosing(names) as deltas:
                 async for delta in deltas:
                     if isinstance(delta, Progress):
                         yield delta
@@ -159,8 +164,10 @@ class CallingAnswer:
         index = len(self._calls)
         yield Piece(self.choice, call=CallPart(index, "call_" + secrets.token_hex(ID_BYTES), name))
         arguments = ""
-        grammar = self.toolbox.get(name).grammar
-        async with contextlib.aclosing(self._constrained(grammar)) as deltas:
+        tool = self.toolbox.get(name)
+        sampling = self._constrained(tool.grammar)
+        written = self._checked(sampling, (), tool.checker, f"tools ({name})")
+        async with contextlib.aclosing(written) as deltas:
             async for delta in deltas:
                 if isinstance(delta, Progress):
                     yield delta
@@ -176,9 +183,9 @@ class CallingAnswer:
         names = " | ".join(json.dumps(name) for name in self.toolbox.allowed)
         return f"root ::= ({names}) {json.dumps(self.syntax.after_name)}\n"
 
-    def _constrained(self, grammar: str) -> AsyncGenerator[Progress | Delta, None]:
-        """A part of a call within `grammar`. Penalties are for text: a name may stand twice."""
-        sampling = replace(
+    def _constrained(self, grammar: str) -> SamplingParams:
+        """For a part of a call. Penalties are for text: a name may stand twice."""
+        return replace(
             self.sampling,
             grammar=grammar,
             must_close=True,
@@ -188,7 +195,24 @@ class CallingAnswer:
             presence_penalty=0.0,
             frequency_penalty=0.0,
         )
-        return self._held_by(sampling, ())
+
+    def _checked(
+        self,
+        sampling: SamplingParams,
+        stops: Sequence[str],
+        checker: Checker | None,
+        parameter: str,
+    ) -> AsyncGenerator[Progress | Delta, None]:
+        """As _held_by, tried again until the checker finds no fault."""
+        if checker is None:
+            return self._held_by(sampling, stops)
+        num_before = len(self._written)
+
+        def write(number: int) -> AsyncGenerator[Progress | Delta, None]:
+            del self._written[num_before:]
+            return self._held_by(again(sampling, number), stops)
+
+        return checked(write, checker, parameter)
 
     async def _held_by(
         self, sampling: SamplingParams, stops: Sequence[str]

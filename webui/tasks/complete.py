@@ -12,6 +12,7 @@ from typing import Any
 
 from webui.config import LOCAL_USER
 from webui.engine.client import Delta, Engine, Progress, PromptTooLongError
+from webui.engine.grammar.checking import Checker
 from webui.engine.grammar.matcher import Grammar
 from webui.engine.pool import EnginePool, Waiting
 from webui.engine.request import SamplingParams
@@ -21,6 +22,7 @@ from webui.prompts import ReasoningParser, RenderedPrompt
 from webui.prompts.format import FIM_MARKS, FimMarks
 from webui.prompts.tools import PLAIN, ToolSyntax
 from webui.tasks.calling import CallingAnswer
+from webui.tasks.checking import again, checked
 from webui.tasks.formats import Formats
 from webui.tasks.pieces import BadAskError, CallChoice, Piece, Toolbox
 from webui.tasks.sampling import sampling_of
@@ -44,6 +46,7 @@ class Ask:
     thinking: bool | None = None
     variables: Mapping[str, Any] = field(default_factory=dict)  # that the template reads
     toolbox: Toolbox | None = None
+    checker: Checker | None = None  # of what the grammar does not hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ class Completions:
                 assert tokenizer is not None, "a leased engine is loaded"
                 yield Started(spec.id, sum(len(p.token_ids) for p in prompts), tokenizer)
                 answers = [
-                    _answer(state, prompt, number * ask.num_choices + i, i, ask.toolbox)
+                    _answer(state, prompt, number * ask.num_choices + i, i, ask)
                     for number, prompt in enumerate(prompts)
                     for i in range(ask.num_choices)
                 ]
@@ -196,13 +199,13 @@ def _check_grammar(text: str) -> None:
 
 
 async def _answer(
-    engine: Engine, prompt: _Prompt, choice: int, seed_offset: int, toolbox: Toolbox | None
+    engine: Engine, prompt: _Prompt, choice: int, seed_offset: int, ask: Ask
 ) -> AsyncGenerator[Progress | Piece, None]:
     """One answer; each after a prompt's first gets a seed of its own."""
     sampling = prompt.sampling
     if sampling.seed is not None:
         sampling = replace(sampling, seed=(sampling.seed + seed_offset) % (1 << 32))
-    if toolbox and prompt.syntax and prompt.new_parser and engine.tokenizer:
+    if ask.toolbox and prompt.syntax and prompt.new_parser and engine.tokenizer:
         calling = CallingAnswer(
             engine,
             engine.tokenizer,
@@ -211,15 +214,20 @@ async def _answer(
             sampling,
             prompt.stops,
             prompt.syntax,
-            toolbox,
+            ask.toolbox,
             prompt.new_parser,
+            ask.checker,
         )
         async with contextlib.aclosing(calling.events()) as parts:
             async for part in parts:
                 yield part
         return
     parser = prompt.new_parser() if prompt.new_parser else None
-    events = engine.generate(prompt.token_ids, sampling, prompt.stops)
+
+    def write(number: int = 0) -> AsyncGenerator[Progress | Delta, None]:
+        return engine.generate(prompt.token_ids, again(sampling, number), prompt.stops)
+
+    events = checked(write, ask.checker, "response_format") if ask.checker else write()
     async with contextlib.aclosing(events):
         async for event in events:
             yield _piece(choice, event, parser) if isinstance(event, Delta) else event

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from webui.engine.grammar.checking import Checker
 from webui.engine.request import FinishReason, TokenLogprob, Usage
 from webui.errors import AppError
 
@@ -28,8 +29,8 @@ class Tool:
 
     name: str
     grammar: str  # GBNF
-    schema: Mapping[str, Any]  # of its arguments
     shown: Mapping[str, Any]  # as templates get it
+    checker: Checker | None = None  # of what the grammar does not hold
 
 
 @dataclass(frozen=True, slots=True)

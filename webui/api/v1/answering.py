@@ -19,13 +19,15 @@ from webui.api.v1.schemas import (
     Choices,
     CompletionRequest,
     JsonFormat,
-    JsonSchemaFormat,
+    Pattern,
     TextFormat,
 )
 from webui.api.v1.sse import CLIENT_GONE, DONE, EventStream, comment, event, while_connected
-from webui.api.v1.tools import Wanted, toolbox_of
+from webui.api.v1.tools import Wanted, grammar_and_checker, toolbox_of
 from webui.engine.client import Progress
-from webui.engine.grammar.json_schema import JSON_OBJECT, grammar_of
+from webui.engine.grammar.checking import Checker
+from webui.engine.grammar.json_schema import JSON_OBJECT
+from webui.engine.grammar.regex import text_grammar
 from webui.engine.pool import Waiting
 from webui.errors import AppError
 from webui.strings import Language
@@ -190,7 +192,8 @@ def _chat_ask(body: ChatRequest, owner: str) -> Ask:
         sampling["max_tokens"] = body.max_completion_tokens or body.max_tokens
     if body.logprobs:
         sampling["logprobs"] = body.top_logprobs or 0
-    if grammar := _format_grammar(body):
+    grammar, checker = _format(body)
+    if grammar:
         sampling |= {"grammar": grammar, "must_close": True}
     thinking = body.enable_thinking
     if thinking is None and body.reasoning_effort is not None:
@@ -205,6 +208,7 @@ def _chat_ask(body: ChatRequest, owner: str) -> Ask:
         thinking=thinking,
         variables=body.template_variables or {},
         toolbox=toolbox_of(_wanted_tools(body)),
+        checker=checker,
     )
 
 
@@ -230,7 +234,8 @@ def _text_ask(body: CompletionRequest, owner: str) -> Ask:
         raise BadAskError("serving.too_many_answers", "n", limit=MAX_ANSWERS)
     sampling = _sampling(body)
     sampling["max_tokens"] = body.max_completion_tokens or body.max_tokens or LEGACY_MAX_TOKENS
-    if grammar := _format_grammar(body):
+    grammar, checker = _format(body)
+    if grammar:
         sampling |= {"grammar": grammar, "must_close": True}
     if body.logprobs is not None:
         sampling["logprobs"] = body.logprobs
@@ -242,6 +247,7 @@ def _text_ask(body: CompletionRequest, owner: str) -> Ask:
         sampling=sampling,
         stops=_stops(body),
         num_choices=num_choices,
+        checker=checker,
     )
 
 
@@ -279,24 +285,28 @@ def _stops(body: ChatRequest | CompletionRequest) -> tuple[str, ...]:
     return tuple(body.stop or ())
 
 
-def _format_grammar(body: ChatRequest | CompletionRequest) -> str:
-    """The grammar of `response_format`, "" without one. Raises BadAskError."""
+def _format(body: ChatRequest | CompletionRequest) -> tuple[str, Checker | None]:
+    """The grammar of `response_format`, "" without one, and who checks what it does not hold.
+
+    Raises BadAskError.
+    """
     wanted = body.response_format
     if wanted is None or isinstance(wanted, TextFormat):
-        return ""
+        return "", None
     if body.grammar:
         raise BadAskError("serving.not_together", "grammar", other="response_format")
-    try:
-        match wanted:
-            case JsonFormat():
-                return JSON_OBJECT
-            case Choices():
-                literals = (json.dumps(text, ensure_ascii=False) for text in wanted.choices)
-                return f"root ::= {' | '.join(literals)}\n"
-            case JsonSchemaFormat():
-                return grammar_of(wanted.json_schema.schema_)
-    except ValueError as error:
-        raise BadAskError("serving.bad_schema", "response_format", reason=error) from error
+    match wanted:
+        case JsonFormat():
+            return JSON_OBJECT, None
+        case Choices():
+            literals = (json.dumps(text, ensure_ascii=False) for text in wanted.choices)
+            return f"root ::= {' | '.join(literals)}\n", None
+        case Pattern():
+            try:
+                return text_grammar(wanted.pattern), None
+            except ValueError as error:
+                raise BadAskError("serving.bad_pattern", "response_format", reason=error) from error
+    return grammar_and_checker(wanted.json_schema.schema_, "response_format")
 
 
 def _check_stream_options(body: ChatRequest | CompletionRequest) -> None:

@@ -92,6 +92,13 @@ class Choices(_Strict):
     choices: Annotated[list[Text], Field(min_length=1, max_length=1000)]
 
 
+class Pattern(_Strict):
+    """A text that a regular expression matches as a whole."""
+
+    type: Literal["regex"]
+    pattern: Annotated[str, Field(min_length=1, max_length=10_000)]
+
+
 class JsonSchema(_Strict):
     name: Name = "answer"
     description: Text | None = None
@@ -105,7 +112,7 @@ class JsonSchemaFormat(_Strict):
 
 
 ResponseFormat = Annotated[
-    TextFormat | JsonFormat | JsonSchemaFormat | Choices, Field(discriminator="type")
+    TextFormat | JsonFormat | JsonSchemaFormat | Choices | Pattern, Field(discriminator="type")
 ]
 
 

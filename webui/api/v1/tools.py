@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from webui.engine.grammar.json_schema import grammar_of
+from webui.engine.grammar.checking import Checker
+from webui.engine.grammar.json_schema import held, spaced
 from webui.tasks.pieces import BadAskError, CallChoice, Tool, Toolbox
 
 MAX_TOOLS = 256
@@ -102,15 +103,25 @@ def _tool(value: Any, place: str) -> Tool:
     key = "input_schema" if "input_schema" in function else "parameters"
     schema = function.get(key) or {"type": "object", "properties": {}}
     shown = {"name": name, "description": description, "parameters": schema}
-    grammar = _grammar(schema, f"{at}.{key}")
-    return Tool(name, grammar, schema, {"type": "function", "function": shown})
+    grammar, checker = _grammar(schema, f"{at}.{key}")
+    return Tool(name, grammar, {"type": "function", "function": shown}, checker)
 
 
-def _grammar(schema: Any, place: str) -> str:
+def _grammar(schema: Any, place: str) -> tuple[str, Checker | None]:
     if not isinstance(schema, Mapping):
         raise BadAskError("serving.object_wanted", place)
     arguments = {"type": "object", **schema} if "$ref" not in schema else dict(schema)
+    grammar, checker = grammar_and_checker(arguments, place)
+    return spaced(grammar), checker
+
+
+def grammar_and_checker(schema: Mapping[str, Any] | bool, place: str) -> tuple[str, Checker | None]:
+    """What holds an answer to the schema: the checker where the grammar cannot hold all.
+
+    Raises BadAskError.
+    """
     try:
-        return grammar_of(arguments)
+        found = held(schema)
+        return found.grammar, Checker(schema) if found.unheld else None
     except ValueError as error:
         raise BadAskError("serving.bad_schema", place, reason=error) from error

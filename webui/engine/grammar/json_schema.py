@@ -1,37 +1,49 @@
-"""JSON Schema → GBNF: every text that the grammar allows obeys the schema.
+"""JSON Schema → GBNF: every text that the grammar allows obeys what the grammar holds.
 
-What cannot be held by a grammar is refused by name instead of being ignored; of what is optional,
-the grammar may allow less than the schema (no undeclared properties beside declared ones, numbers
-of up to 15 digits, strings and arrays of up to 2,000). Knows nothing about tokens or matching.
+Of what is optional the grammar may allow less than the schema (no undeclared properties beside
+declared ones, numbers of up to 15 digits, strings and arrays of up to 2,000). Keywords that no
+grammar holds are named in `unheld`, for whoever checks the text afterwards; what the standard says
+to ignore is ignored. Knows nothing about tokens or matching.
 """
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-MAX_DEPTH = 64  # schemas inside each other
-MAX_RULES = 5000
-MAX_REPEATS = 2000  # what GBNF takes
-MAX_DIGITS = 15  # exact in a double
-ANNOTATIONS = frozenset(
-    "title description default examples $schema $id $comment deprecated readOnly writeOnly"
-    " $defs definitions format contentMediaType contentEncoding discriminator".split()
+from webui.engine.grammar.formats import FORMATS
+from webui.engine.grammar.matcher import Grammar, GrammarError, Matcher
+from webui.engine.grammar.merging import ASSERTIONS, Clash, Schema, SchemaError, merged
+from webui.engine.grammar.numbers import NumberError, integers, multiples, numbers
+from webui.engine.grammar.regex import RegexError, string_body
+from webui.engine.grammar.schema_facts import (
+    KEYWORDS,
+    MAX_REPEATS,
+    bounds_of,
+    check_names,
+    check_repeats,
+    count_of,
+    implied_types,
+    is_disjoint,
+    is_of,
+    kinds_in,
+    list_of,
+    literal,
+    object_of,
+    resolve,
+    shown,
 )
-KEYWORDS = {
-    "object": frozenset(
-        "properties required additionalProperties minProperties maxProperties".split()
-    ),
-    "array": frozenset("items prefixItems minItems maxItems".split()),
-    "string": frozenset("minLength maxLength".split()),
-    "number": frozenset("minimum maximum exclusiveMinimum exclusiveMaximum".split()),
-    "boolean": frozenset(),
-    "null": frozenset(),
-}  # fmt: skip
-KEYWORDS["integer"] = KEYWORDS["number"]
-OTHERS = frozenset("type enum const anyOf oneOf allOf $ref".split())
-KNOWN = ANNOTATIONS | OTHERS | frozenset().union(*KEYWORDS.values())
-ANY_TYPE = ("object", "array", "string", "number", "boolean", "null")
+
+MAX_DEPTH = 64  # schemas inside each other
+MAX_RULES = 20_000
+MAX_CHARS = 200_000  # of the grammar, which is what GBNF takes
+MAX_UNHELD = 50
+# No grammar holds these; the text is checked afterwards.
+CHECKED = frozenset(
+    "not if dependentRequired dependentSchemas dependencies propertyNames contains minContains"
+    " maxContains unevaluatedProperties unevaluatedItems".split()
+)
 
 BASE_RULES = r"""
 space ::= " "?
@@ -49,32 +61,41 @@ object ::= "{" (entry next-entry*)? "}"
 next-value ::= "," space value
 array ::= "[" (value next-value*)? "]"
 value ::= object | array | string | number | boolean | null
-day ::= "0" [1-9] | "1" [0-9] | "2" [0-8]
-month ::= "0" [1-9] | "1" [0-2]
-date ::= [1-9] [0-9]{3} "-" month "-" day
-time ::= ([01] [0-9] | "2" [0-3]) ":" [0-5] [0-9] ":" [0-5] [0-9] "Z"
 """
-FORMATS = {
-    "date": r'"\"" date "\""',
-    "time": r'"\"" time "\""',
-    "date-time": r'"\"" date "T" time "\""',
-    "uuid": r'"\"" hex{8} "-" hex{4} "-" hex{4} "-" hex{4} "-" hex{12} "\""',
-}
 JSON_OBJECT = BASE_RULES + "root ::= object\n"
 
-Schema = Mapping[str, Any]
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """`grammar` holds the schema but for `unheld`: keywords with their places, as texts."""
 
-class SchemaError(ValueError):
-    """The schema cannot be held by a grammar; says which part and why."""
+    grammar: str
+    unheld: tuple[str, ...] = ()
 
 
 def grammar_of(schema: object) -> str:
-    """The GBNF of `schema`. Raises SchemaError."""
+    """The GBNF of `schema`, alone. Raises SchemaError."""
+    return held(schema).grammar
+
+
+def spaced(grammar: str) -> str:
+    """The grammar for a value behind a colon: a space may stand before it."""
+    head, root, tail = grammar.rpartition("root ::= ")
+    return f"{head}{root}space {tail}"
+
+
+def held(schema: object) -> Held:
+    """What a grammar can hold of `schema`, and what it cannot. Raises SchemaError."""
     writer = _Writer(schema)
-    root = writer.rule_of(schema, 0)
+    try:
+        root = writer.rule_of(schema, 0, "#")
+    except (Clash, NumberError) as error:
+        raise SchemaError("no value can obey it") from error
     rules = "\n".join(f"{name} ::= {body}" for name, body in writer.rules.items())
-    return f"{BASE_RULES}{rules}\nroot ::= {root}\n"
+    grammar = f"{BASE_RULES}{rules}\nroot ::= {root}\n"
+    if len(grammar) > MAX_CHARS:
+        raise SchemaError(f"the schema is too large: more than {MAX_CHARS} characters of rules")
+    return Held(grammar, tuple(dict.fromkeys(writer.unheld))[:MAX_UNHELD])
 
 
 class _Writer:
@@ -82,168 +103,375 @@ class _Writer:
 
     def __init__(self, root: object) -> None:
         self.rules: dict[str, str] = {}
+        self.unheld: list[str] = []
         self._root = root
-        self._by_pointer: dict[str, str] = {}
+        self._known: dict[str, str] = {}  # rules of references, by what stands in them
+        self._patterns: dict[str, str | None] = {}
 
-    def rule_of(self, schema: object, depth: int) -> str:
+    def rule_of(self, schema: object, depth: int, place: str) -> str:
+        """Raises SchemaError; Clash where nothing can obey it."""
         if depth > MAX_DEPTH:
             raise SchemaError(f"more than {MAX_DEPTH} schemas inside each other")
+        if schema is False:
+            raise Clash
         if schema is True or schema == {}:
             return "value"
-        _check_keywords(schema)
-        assert isinstance(schema, Mapping)
+        if not isinstance(schema, Mapping):
+            raise SchemaError(f"{place}: {shown(schema)} is not a schema")
+        return self._of_keywords(schema, depth, place)
+
+    def _of_keywords(self, schema: Schema, depth: int, place: str) -> str:
+        schema = {key: value for key, value in schema.items() if key in ASSERTIONS}
+        for keyword in sorted(CHECKED & schema.keys()):
+            self._leave(keyword, place)
         if "$ref" in schema:
-            return self._reference(schema, depth)
+            return self._reference(schema, depth, place)
         if "allOf" in schema:
-            return self.rule_of(_merged_all(schema), depth + 1)
+            return self.rule_of(self._merged_all(schema, place), depth + 1, place)
         for keyword in ("anyOf", "oneOf"):
             if keyword in schema:
-                return self._choice(schema, keyword, depth)
-        if "const" in schema:
-            return self._add(_literal(schema["const"]))
-        if "enum" in schema:
-            return self._add(" | ".join(map(_literal, _list(schema, "enum"))))
-        return self._typed(schema, depth)
+                return self._choice(schema, keyword, depth, place)
+        if "const" in schema or "enum" in schema:
+            return self._literals(schema, place)
+        return self._typed(schema, depth, place)
 
-    def _reference(self, schema: Schema, depth: int) -> str:
+    def _leave(self, keyword: str, place: str) -> None:
+        self.unheld.append(f"{keyword} at {place}"[:200])
+
+    # --- several schemas as one ------------------------------------------------------------------
+
+    def _reference(self, schema: Schema, depth: int, place: str) -> str:
         pointer = schema["$ref"]
-        _refuse_beside(schema, "$ref")
         if not isinstance(pointer, str):
-            raise SchemaError("$ref must be a text")
-        if pointer not in self._by_pointer:
-            name = self._by_pointer[pointer] = self._add("")
-            self.rules[name] = self.rule_of(_resolve(self._root, pointer), depth + 1)
-        return self._by_pointer[pointer]
+            raise SchemaError(f"{place}: $ref must be a text")
+        beside = {key: value for key, value in schema.items() if key != "$ref"}
+        key = pointer + (json.dumps(beside, sort_keys=True, default=str) if beside else "")
+        if key not in self._known:
+            name = self._known[key] = self._add("")
+            target = self._merged(resolve(self._root, pointer), beside, place)
+            if isinstance(target, Mapping) and target.get("$ref") == pointer:
+                raise SchemaError(f"{place}: $ref {pointer[:60]!r} refers to itself")
+            self.rules[name] = self.rule_of(target, depth + 1, pointer)
+        return self._known[key]
 
-    def _choice(self, schema: Schema, keyword: str, depth: int) -> str:
+    def _merged(self, first: object, second: object, place: str) -> object:
+        """Both; a reference beside something else is followed first."""
+        lost: list[str] = []
+        both = [self._followed(part) if other else part for part, other in
+                ((first, second), (second, first))]  # fmt: skip
+        found = merged(both[0], both[1], lost)
+        for keyword in lost:
+            self._leave(keyword, place)
+        return found
+
+    def _followed(self, schema: object) -> object:
+        """The schema with its reference resolved, as deep as references lead to references."""
+        for _ in range(MAX_DEPTH):
+            if not (isinstance(schema, Mapping) and "$ref" in schema):
+                return schema
+            beside = {k: v for k, v in schema.items() if k != "$ref" and k in ASSERTIONS}
+            target = resolve(self._root, str(schema["$ref"]))
+            if isinstance(target, Mapping) and "$ref" in target and beside:
+                target = self._followed(target)
+            schema = merged(target, beside, self.unheld)
+        raise SchemaError("$ref leads in a circle")
+
+    def _merged_all(self, schema: Schema, place: str) -> object:
+        found: object = {key: value for key, value in schema.items() if key != "allOf"}
+        for part in list_of(schema, "allOf"):
+            found = self._merged(found, part, place)
+        return found
+
+    def _choice(self, schema: Schema, keyword: str, depth: int, place: str) -> str:
         shared = {key: value for key, value in schema.items() if key != keyword}
-        branches = [_merged(shared, branch) for branch in _list(schema, keyword)]
-        if keyword == "oneOf":
-            _check_disjoint(branches, lambda branch: self._resolved(branch))
-        return self._add(" | ".join(self.rule_of(branch, depth + 1) for branch in branches))
+        branches: list[object] = []
+        rules: list[str] = []
+        for number, branch in enumerate(list_of(schema, keyword)):
+            num_unheld = len(self.unheld)
+            try:
+                both = self._merged(shared, branch, place)
+                rules.append(self.rule_of(both, depth + 1, f"{place}/{keyword}/{number}"))
+                branches.append(both)
+            except (Clash, NumberError):
+                del self.unheld[num_unheld:]
+        if not rules:
+            raise Clash
+        if keyword == "oneOf" and not self._are_disjoint(branches):
+            self._leave(keyword, place)
+        return self._add(" | ".join(dict.fromkeys(rules)))
 
-    def _resolved(self, schema: object) -> object:
-        if isinstance(schema, Mapping) and isinstance(schema.get("$ref"), str):
-            return _resolve(self._root, schema["$ref"])
-        return schema
+    def _are_disjoint(self, branches: Sequence[object]) -> bool:
+        """Whether no value may obey two branches: told apart by type, or by constant properties."""
+        known = [self._followed(branch) for branch in branches]
+        return all(
+            is_disjoint(first, second)
+            for number, first in enumerate(known)
+            for second in known[number + 1 :]
+        )
 
-    def _typed(self, schema: Schema, depth: int) -> str:
-        kinds = schema.get("type", _implied_types(schema))
-        kinds = [kinds] if isinstance(kinds, str) else kinds
-        if not isinstance(kinds, list | tuple) or not kinds:
-            raise SchemaError("type must be a name or a list of names")
-        return self._add(" | ".join(self._of_type(str(kind), schema, depth) for kind in kinds))
+    def _literals(self, schema: Schema, place: str) -> str:
+        values = [schema["const"]] if "const" in schema else list_of(schema, "enum")
+        if "const" in schema and "enum" in schema:
+            self._leave("enum", place)
+        if "type" in schema:
+            kinds = kinds_in(schema["type"], place)
+            values = [value for value in values if is_of(value, kinds)]
+        rest = sorted(schema.keys() - {"const", "enum", "type"})
+        for keyword in rest:
+            self._leave(keyword, place)
+        if not values:
+            raise Clash
+        return self._add(" | ".join(map(literal, values)))
 
-    def _of_type(self, kind: str, schema: Schema, depth: int) -> str:
+    # --- by type ---------------------------------------------------------------------------------
+
+    def _typed(self, schema: Schema, depth: int, place: str) -> str:
+        kinds = kinds_in(schema["type"], place) if "type" in schema else implied_types(schema)
+        rules: list[str] = []
+        clash: Exception | None = None
+        for kind in kinds:
+            try:
+                rules.append(self._of_type(kind, schema, depth, place))
+            except (Clash, NumberError) as error:
+                clash = error
+        if not rules:
+            if isinstance(clash, NumberError):
+                raise SchemaError(f"{place}: {clash}") from clash
+            raise Clash
+        return rules[0] if len(rules) == 1 else self._add(" | ".join(rules))
+
+    def _of_type(self, kind: str, schema: Schema, depth: int, place: str) -> str:
         match kind:
             case "object":
-                return self._object(schema, depth)
+                return self._object(schema, depth, place)
             case "array":
-                return self._array(schema, depth)
+                return self._array(schema, depth, place)
             case "string":
-                return self._string(schema)
+                return self._string(schema, place)
             case "integer" | "number":
-                return self._number(schema, kind)
+                return self._number(schema, kind, place)
             case "boolean" | "null":
                 return kind
-        raise SchemaError(f"there is no type {kind[:60]!r}")
+        raise SchemaError(f"{place}: there is no type {kind[:60]!r}")
 
-    def _object(self, schema: Schema, depth: int) -> str:
+    # --- objects ---------------------------------------------------------------------------------
+
+    def _object(self, schema: Schema, depth: int, place: str) -> str:
         properties = schema.get("properties", {})
         required = schema.get("required", [])
         if not isinstance(properties, Mapping) or not isinstance(required, list):
-            raise SchemaError("properties must be an object, and required a list")
-        _check_names([*properties, *required])
-        declared = dict(properties) | {name: True for name in required if name not in properties}
+            required = [] if isinstance(required, bool) else required  # draft 3
+            if not isinstance(properties, Mapping) or not isinstance(required, list):
+                raise SchemaError(f"{place}: properties must be an object, and required a list")
+        check_names([*properties, *required])
+        others = schema.get("additionalProperties", True)
+        declared = dict(properties)
+        for name in required:
+            if name not in declared:
+                patterned = self._patterned(name, schema)
+                declared[name] = True if patterned is None else patterned
+                if patterned is None and others is not True:
+                    declared[name] = others
+        least = count_of(schema, "minProperties", 0)
+        most = count_of(schema, "maxProperties", None)
         if not declared:
-            return self._map(schema, depth)
-        least = _count(schema, "minProperties", 0)
-        most = _count(schema, "maxProperties", len(declared))
-        if least > len(set(required)) or most < len(declared):
-            raise SchemaError("minProperties and maxProperties beside properties are not supported")
-        return self._entries(declared, set(required), depth)
+            return self._map(schema, least, most, depth, place)
+        rules = self._properties(declared, schema, set(required), depth, place)
+        if least > len(rules):
+            self._leave("minProperties", place)
+            least = len(rules)
+        if most is not None and most < len(set(required)):
+            raise Clash
+        return self._entries(rules, set(required), least, most)
 
-    def _entries(self, declared: Schema, required: set[str], depth: int) -> str:
+    def _properties(
+        self, declared: Schema, schema: Schema, required: set[str], depth: int, place: str
+    ) -> dict[str, str]:
+        """The rule of each property that may be there."""
+        rules: dict[str, str] = {}
+        for name, value in declared.items():
+            num_unheld = len(self.unheld)
+            try:
+                patterned = self._patterned(name, schema)
+                if patterned is not None and patterned is not value:
+                    value = self._merged(value, patterned, place)
+                rules[name] = self.rule_of(value, depth + 1, f"{place}/properties/{name}")
+            except Clash:
+                if name in required:
+                    raise
+                del self.unheld[num_unheld:]
+        return rules
+
+    def _patterned(self, name: str, schema: Schema) -> object | None:
+        """What patternProperties say of this name; None when nothing."""
+        found: object | None = None
+        for pattern, value in object_of(schema, "patternProperties").items():
+            if _matches(pattern, name):
+                found = value if found is None else {"allOf": [found, value]}
+        return found
+
+    def _entries(
+        self, rules: Mapping[str, str], required: set[str], least: int, most: int | None
+    ) -> str:
         """Properties in the order of the schema, the optional ones or not.
 
-        `first`: what may come while there is none yet; `more`: once there is one.
+        States are how many there are already, as far as it matters: up to `least`, or `most`.
         """
-        first = more = self._add('""')
-        for name, schema in reversed(list(declared.items())):
-            rule = self.rule_of(schema, depth + 1)
-            entry = self._add(f'{_literal(name)} ":" space {rule}')
-            if name in required:
-                first, more = (
-                    self._add(f"{entry} {more}"),
-                    self._add(f'"," space {entry} {more}'),
-                )
-            else:
-                first, more = (
-                    self._add(f"{entry} {more} | {first}"),
-                    self._add(f'("," space {entry})? {more}'),
-                )
-        return self._add(f'"{{" {first} "}}"')
+        top = max(least, 1) if most is None else max(most, 1)
+        after = [self._add('""') if count >= least else None for count in range(top + 1)]
+        for name, rule in reversed(list(rules.items())):
+            entry = self._add(f'{literal(name)} ":" space {rule}')
+            before: list[str | None] = []
+            for count in range(top + 1):
+                comma = '"," space ' if count else ""
+                following = None
+                if most is None or count < most:
+                    following = after[min(count + 1, top)]
+                options = [f"{comma}{entry} {following}"] if following else []
+                if name not in required and after[count]:
+                    options.append(str(after[count]))
+                before.append(self._add(" | ".join(options)) if options else None)
+            after = before
+        if after[0] is None:
+            raise Clash
+        return self._add(f'"{{" {after[0]} "}}"')
 
-    def _map(self, schema: Schema, depth: int) -> str:
-        """Any names, all values of one schema."""
-        values = schema.get("additionalProperties", True)
-        least, most = _count(schema, "minProperties", 0), _count(schema, "maxProperties", None)
-        if least > 1:
-            raise SchemaError("minProperties above 1 is not supported for free names")
-        if values is False or most == 0:
+    def _map(self, schema: Schema, least: int, most: int | None, depth: int, place: str) -> str:
+        """Free names: those that patterns allow, else any."""
+        others = schema.get("additionalProperties", True)
+        entries = []
+        for pattern, value in object_of(schema, "patternProperties").items():
+            body = self._pattern(pattern)
+            if body is None:
+                self._leave("patternProperties", place)
+                continue
+            rule = self.rule_of(value, depth + 1, f"{place}/patternProperties/{pattern}")
+            entries.append(f'"\\"" {body} "\\"" ":" space {rule}')
+        if len(entries) > 1:
+            self._leave("patternProperties", place)  # a name may match two of them
+        if not entries and others is not False and most != 0:
+            rule = self.rule_of(others, depth + 1, f"{place}/additionalProperties")
+            entries.append(f'string ":" space {rule}')
+        if not entries or most == 0:
             if least:
-                raise SchemaError("no property is allowed, but minProperties wants one")
+                raise Clash
             return self._add('"{}"')
-        entry = self._add(f'string ":" space {self.rule_of(values, depth + 1)}')
+        if least > 1:
+            self._leave("minProperties", place)  # a name may stand twice
+        entry = self._add(" | ".join(entries))
         return self._add(self._listed("{", entry, least, most, "}"))
 
-    def _array(self, schema: Schema, depth: int) -> str:
-        least, most = _count(schema, "minItems", 0), _count(schema, "maxItems", None)
-        if "prefixItems" in schema:
-            return self._tuple(schema, least, most, depth)
-        items = schema.get("items", True)
-        if items is False:
-            most = 0
-        if most is not None and least > most:
-            raise SchemaError("minItems is more than maxItems")
-        if most == 0:
-            return self._add('"[]"')
-        return self._add(self._listed("[", self.rule_of(items, depth + 1), least, most, "]"))
+    # --- arrays ----------------------------------------------------------------------------------
 
-    def _tuple(self, schema: Schema, least: int, most: int | None, depth: int) -> str:
-        """All of prefixItems and nothing after them, which any `items` allows."""
-        prefix = _list(schema, "prefixItems")
-        if least > len(prefix) or (most is not None and most < len(prefix)):
-            raise SchemaError("minItems and maxItems must fit prefixItems")
-        rules = [self.rule_of(item, depth + 1) for item in prefix]
+    def _array(self, schema: Schema, depth: int, place: str) -> str:
+        least, most = count_of(schema, "minItems", 0), count_of(schema, "maxItems", None)
+        if schema.get("uniqueItems") is True and (most is None or most > 1):
+            self._leave("uniqueItems", place)
+        items = schema.get("items", True)
+        prefix = schema.get("prefixItems", items if isinstance(items, list) else [])
+        if isinstance(items, list):  # before 2020
+            items = schema.get("additionalItems", True)
+        if not isinstance(prefix, list):
+            raise SchemaError(f"{place}: prefixItems must be a list")
+        least = max(least, 1) if "contains" in schema else least
+        if most is not None and least > most:
+            raise Clash
+        if prefix:
+            return self._tuple(prefix, items, least, most, depth, place)
+        wanted = schema.get("contains", True) if items is True else items
+        try:
+            rule = self.rule_of(wanted if most != 0 else False, depth + 1, f"{place}/items")
+        except Clash:
+            if least:
+                raise
+            return self._add('"[]"')
+        return self._add(self._listed("[", rule, least, most, "]"))
+
+    def _tuple(
+        self, prefix: list[Any], items: Any, least: int, most: int | None, depth: int, place: str
+    ) -> str:
+        """All of the prefix as far as it may go, and after it only what must be there."""
+        prefix = prefix[: most if most is not None else len(prefix)]
+        if not prefix:
+            return self._add('"[]"')
+        rules = [self.rule_of(p, depth + 1, f"{place}/items/{i}") for i, p in enumerate(prefix)]
+        rest = max(0, least - len(prefix))
+        if rest:
+            check_repeats(rest)
+            more = self.rule_of(items, depth + 1, f"{place}/items")
+            rules[-1] += f' ("," space {more}){{{rest}}}'
         return self._add('"[" ' + ' "," space '.join(rules) + ' "]"')
 
     def _listed(self, opening: str, item: str, least: int, most: int | None, closing: str) -> str:
-        _check_repeats(least)
+        check_repeats(least)
         more = self._add(f'"," space {item}')
         last = "" if most is None else str(min(most, MAX_REPEATS) - 1)
         listed = f"{item} {more}{{{max(0, least - 1)},{last}}}"
         return f'"{opening}" {listed if least else f"({listed})?"} "{closing}"'
 
-    def _string(self, schema: Schema) -> str:
-        least, most = _count(schema, "minLength", 0), _count(schema, "maxLength", None)
-        if least == 0 and most is None:
-            wanted = schema.get("format")
-            known = FORMATS.get(wanted) if isinstance(wanted, str) else None
-            return self._add(known) if known else "string"
+    # --- strings and numbers ---------------------------------------------------------------------
+
+    def _string(self, schema: Schema, place: str) -> str:
+        least, most = count_of(schema, "minLength", 0), count_of(schema, "maxLength", None)
         if most is not None and least > most:
-            raise SchemaError("minLength is more than maxLength")
-        _check_repeats(least)
+            raise Clash
+        body = None
+        if "pattern" in schema:
+            body = self._pattern(schema["pattern"])
+            if body is None:
+                self._leave("pattern", place)
+        wanted = schema.get("format")
+        known = FORMATS.get(wanted) if isinstance(wanted, str) else None
+        if known and body:
+            self._leave("format", place)
+        elif known:
+            body = self._pattern(f"^({known})$")
+        if body:
+            for keyword in ("minLength", "maxLength"):
+                if keyword in schema:
+                    self._leave(keyword, place)
+            return self._add(f'"\\"" {body} "\\""')
+        if least == 0 and most is None:
+            return "string"
+        check_repeats(least)
         last = "" if most is None else str(min(most, MAX_REPEATS))
         return self._add(f'"\\"" char{{{least},{last}}} "\\""')
 
-    def _number(self, schema: Schema, kind: str) -> str:
+    def _pattern(self, pattern: object) -> str | None:
+        """The rule of a string in which it is found; None when no grammar follows it."""
+        if not isinstance(pattern, str):
+            raise SchemaError("pattern must be a text")
+        if pattern not in self._patterns:
+            num_rules = len(self.rules)
+            try:
+                self._patterns[pattern] = string_body(pattern, self._add, "char")
+            except RegexError:
+                for name in list(self.rules)[num_rules:]:
+                    self.rules[name] = '""'
+                self._patterns[pattern] = None
+        return self._patterns[pattern]
+
+    def _number(self, schema: Schema, kind: str, place: str) -> str:
         if not KEYWORDS["number"] & schema.keys():
             return kind
-        low, high = _bounds(schema)
-        if kind == "integer":
-            return self._add(_integers(math.ceil(low), math.floor(high)))
-        return self._add(_numbers(low, high))
+        low, high = bounds_of(schema)
+        step = schema.get("multipleOf")
+        if step is not None and (isinstance(step, bool) or not isinstance(step, int | float)):
+            raise SchemaError(f"{place}: multipleOf must be a number")
+        if step is not None and step > 0 and float(step).is_integer() and step != 1:
+            listed = multiples(int(step), low, high)
+            if listed:
+                return self._add(listed)
+        max_decimals = 15
+        if step is not None:
+            places = -math.log10(step) if step > 0 else 0
+            if step > 0 and abs(places - round(places)) < 1e-9 and places >= 0:
+                max_decimals = round(places)
+            else:
+                self._leave("multipleOf", place)
+        if kind == "integer" or step == 1:
+            return self._add(integers(math.ceil(low), math.floor(high)))
+        return self._add(numbers(low, high, max_decimals))
 
     def _add(self, body: str) -> str:
         if len(self.rules) >= MAX_RULES:
@@ -253,243 +481,20 @@ class _Writer:
         return name
 
 
-def _check_keywords(schema: object) -> None:
-    if not isinstance(schema, Mapping):
-        raise SchemaError(f"{_shown(schema)} is not a schema")
-    unknown = sorted(str(key) for key in schema if key not in KNOWN)
-    if unknown:
-        raise SchemaError(f"the keyword {unknown[0][:60]!r} is not supported")
-
-
-def _literal(value: object) -> str:
-    """`value` as JSON, as a GBNF literal."""
+def _matches(pattern: object, name: str) -> bool:
+    """Whether a pattern of patternProperties is found in `name`, as far as a grammar can tell."""
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-        text.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair
-        text = json.dumps(value, allow_nan=False)
-    except ValueError as error:
-        raise SchemaError(f"{_shown(value)} is not JSON") from error
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + escaped.replace("\n", "\\n").replace("\r", "\\r") + '"'
+        rules: dict[str, str] = {}
 
+        def add(body: str) -> str:
+            rules[f"x{len(rules)}"] = body
+            return f"x{len(rules) - 1}"
 
-def _implied_types(schema: Schema) -> tuple[str, ...]:
-    """The types that the keywords speak of; all of them when they say nothing."""
-    found = [kind for kind in ANY_TYPE if KEYWORDS[kind] & schema.keys()]
-    return tuple(found) or ANY_TYPE
-
-
-def _resolve(root: object, pointer: str) -> object:
-    """The schema at a JSON pointer inside the document. Nothing is fetched from elsewhere."""
-    if pointer != "#" and not pointer.startswith("#/"):
-        raise SchemaError(f"$ref {pointer[:60]!r}: only references inside the schema are supported")
-    found = root
-    for part in pointer[2:].split("/") if pointer != "#" else []:
-        key = part.replace("~1", "/").replace("~0", "~")
-        if not isinstance(found, Mapping) or key not in found:
-            raise SchemaError(f"$ref {pointer[:60]!r} leads nowhere")
-        found = found[key]
-    return found
-
-
-def _merged_all(schema: Schema) -> dict[str, Any]:
-    merged: object = {key: value for key, value in schema.items() if key != "allOf"}
-    for part in _list(schema, "allOf"):
-        merged = _merged(merged, part)
-    if not isinstance(merged, dict):
-        raise SchemaError(f"{_shown(merged)} is not a schema that allOf can combine")
-    return merged
-
-
-def _merged(first: object, second: object) -> object:
-    """Both schemas at once. Raises SchemaError where they speak of the same thing."""
-    if second is True:
-        return first
-    if first == {}:
-        return second
-    if not isinstance(first, Mapping) or not isinstance(second, Mapping):
-        raise SchemaError(f"{_shown(second)} cannot be combined with what stands beside it")
-    merged = dict(first)
-    for key, value in second.items():
-        if key in ANNOTATIONS or key not in merged or merged[key] == value:
-            merged[key] = value
-        elif key == "required" and isinstance(value, list):
-            merged[key] = [*_list(merged, key), *value]
-        elif key == "properties" and not set(merged[key]) & set(value):
-            merged[key] = {**merged[key], **value}
-        else:
-            raise SchemaError(f"the keyword {str(key)[:60]!r} stands twice and cannot be combined")
-    if "$ref" in merged:
-        _refuse_beside(merged, "$ref")
-    return merged
-
-
-def _refuse_beside(schema: Schema, keyword: str) -> None:
-    beside = sorted(str(key) for key in schema.keys() - ANNOTATIONS - {keyword})
-    if beside:
-        raise SchemaError(f"{beside[0]!r} beside {keyword} is not supported")
-
-
-def _check_disjoint(branches: list[object], resolve: Callable[[object], object]) -> None:
-    """oneOf: no value may obey two branches. Told apart by type, or by a constant property."""
-    for i, first in enumerate(branches):
-        for second in branches[i + 1 :]:
-            if not _is_disjoint(resolve(first), resolve(second)):
-                raise SchemaError("two branches of oneOf may overlap; use anyOf")
-
-
-def _is_disjoint(first: object, second: object) -> bool:
-    if not isinstance(first, Mapping) or not isinstance(second, Mapping):
+        root = string_body(str(pattern), add, "char")
+        lines = [f"{rule} ::= {body}" for rule, body in rules.items()]
+        matcher = Matcher(Grammar.parse("\n".join([BASE_RULES, *lines, f"root ::= {root}\n"])))
+        if name:
+            matcher.accept(json.dumps(name, ensure_ascii=False)[1:-1].encode())
+    except (RegexError, GrammarError):
         return False
-    values = _values(first), _values(second)
-    if values[0] is not None and values[1] is not None:
-        return not values[0] & values[1]
-    if not _types(first) & _types(second):
-        return True
-    shared = set(_list(first, "required")) & set(_list(second, "required"))
-    for name in shared:
-        one, other = (_values(schema.get("properties", {}).get(name)) for schema in (first, second))
-        if one is not None and other is not None and not one & other:
-            return True
-    return False
-
-
-def _types(schema: Schema) -> set[str]:
-    found = schema.get("type")
-    values = _values(schema)
-    if found is None and values is not None:
-        return {_type_of(json.loads(value)) for value in values}
-    kinds = {found} if isinstance(found, str) else set(found or _implied_types(schema))
-    return {"number" if kind == "integer" else str(kind) for kind in kinds}
-
-
-def _type_of(value: object) -> str:
-    names = {bool: "boolean", int: "number", float: "number", str: "string", list: "array"}
-    return names.get(type(value), "object" if isinstance(value, dict) else "null")
-
-
-def _values(schema: object) -> set[str] | None:
-    """What const or enum allow, as JSON; None without them."""
-    if isinstance(schema, Mapping) and "const" in schema:
-        return {json.dumps(schema["const"], sort_keys=True)}
-    if isinstance(schema, Mapping) and "enum" in schema:
-        return {json.dumps(value, sort_keys=True) for value in _list(schema, "enum")}
-    return None
-
-
-def _list(schema: Schema, keyword: str) -> list[Any]:
-    value = schema.get(keyword, [])
-    if not isinstance(value, list) or (not value and keyword != "required"):
-        raise SchemaError(f"{keyword} must be a list that is not empty")
-    return value
-
-
-def _check_names(names: list[object]) -> None:
-    for name in names:
-        if not isinstance(name, str):
-            raise SchemaError("the name of a property must be a text")
-
-
-def _count(schema: Schema, keyword: str, default: Any) -> Any:
-    value = schema.get(keyword, default)
-    if value is default:
-        return default
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 31:
-        raise SchemaError(f"{keyword} must be a number of things")
-    return value
-
-
-def _check_repeats(number: int) -> None:
-    if number > MAX_REPEATS:
-        raise SchemaError(f"{number} is too many: at most {MAX_REPEATS}")
-
-
-def _bounds(schema: Schema) -> tuple[float, float]:
-    """Least and greatest value, exclusive bounds moved inwards to the next number."""
-    limit = float(10**MAX_DIGITS - 1)
-    low = max(_limit(schema, "minimum", -limit), -limit)
-    high = min(_limit(schema, "maximum", limit), limit)
-    above = _limit(schema, "exclusiveMinimum", -math.inf)
-    below = _limit(schema, "exclusiveMaximum", math.inf)
-    low = max(low, math.nextafter(above, math.inf))
-    high = min(high, math.nextafter(below, -math.inf))
-    if low > high:
-        raise SchemaError("no number lies between minimum and maximum")
-    return low, high
-
-
-def _limit(schema: Schema, keyword: str, default: float) -> float:
-    value = schema.get(keyword, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
-        raise SchemaError(f"{keyword} must be a number")
-    try:
-        return float(value)
-    except OverflowError as error:
-        raise SchemaError(f"{keyword} is too large") from error
-
-
-def _integers(low: int, high: int) -> str:
-    """All integers from `low` to `high`, as alternatives."""
-    if low > high:
-        raise SchemaError("no integer lies between minimum and maximum")
-    found = []
-    if low < 0:
-        found.append(f'"-" ({_naturals(max(1, -high), -low)})')
-    if high >= 0:
-        found.append(_naturals(max(0, low), high))
-    return " | ".join(found)
-
-
-def _numbers(low: float, high: float) -> str:
-    """Numbers within the bounds: all integers, and decimals that end in no zero."""
-    first, last = math.ceil(low), math.floor(high)
-    if first > last:
-        raise SchemaError("minimum and maximum are too narrow: no integer lies between them")
-    found = [_integers(first, last)]
-    fraction = '"." [0-9]{0,14} [1-9]'
-    if last >= 1 and last - 1 >= max(0, first):
-        found.append(f"({_naturals(max(0, first), last - 1)}) {fraction}")
-    if first <= -1 and -first - 1 >= max(0, -last):
-        found.append(f'"-" ({_naturals(max(0, -last), -first - 1)}) {fraction}')
-    return " | ".join(found)
-
-
-def _naturals(low: int, high: int) -> str:
-    """Numbers from `low` to `high` (0 <= low <= high) without leading zeros."""
-    found = []
-    for num_digits in range(len(str(low)), len(str(high)) + 1):
-        least = max(low, 10 ** (num_digits - 1) if num_digits > 1 else 0)
-        most = min(high, 10**num_digits - 1)
-        found.append(_same_length(str(least), str(most)))
-    return " | ".join(found)
-
-
-def _same_length(low: str, high: str) -> str:
-    """Texts of digits from `low` to `high`, which have the same length."""
-    if not low:
-        return ""
-    if low[0] == high[0]:
-        return f'"{low[0]}" {_grouped(_same_length(low[1:], high[1:]))}'.strip()
-    rest = len(low) - 1
-    if rest == 0:
-        return f"[{low}-{high}]"
-    found = []
-    first, last = int(low[0]), int(high[0])
-    if low[1:] != "0" * rest:
-        found.append(f'"{first}" {_grouped(_same_length(low[1:], "9" * rest))}')
-        first += 1
-    if high[1:] != "9" * rest:
-        found.append(f'"{last}" {_grouped(_same_length("0" * rest, high[1:]))}')
-        last -= 1
-    if first <= last:
-        found.append(f"[{first}-{last}] [0-9]{{{rest}}}")
-    return " | ".join(found)
-
-
-def _grouped(body: str) -> str:
-    return f"({body})" if " | " in body else body
-
-
-def _shown(value: object) -> str:
-    return repr(value)[:60]
+    return matcher.can_end
