@@ -19,6 +19,7 @@ from webui.tasks.summarize.result import Summary
 from webui.tasks.summarize.settings import Mode
 from webui.tasks.summarize.source import Source
 from webui.tasks.summarize.summarizer import RunState, SummaryUpdate
+from webui.text.kinds import SUFFIXES
 
 SECTION = "summary."
 MAX_LIVE = 12  # sections shown while it runs
@@ -192,7 +193,7 @@ def result_view(
 
 def _strings(language: Language) -> dict[str, str]:
     prefix = f"{SECTION}ui_"
-    return {
+    return {"kinds": ",".join(SUFFIXES)} | {
         key.removeprefix(prefix): languages[language]
         for key, languages in table().items()
         if key.startswith(prefix)

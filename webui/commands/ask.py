@@ -24,7 +24,7 @@ from webui.tasks.ask.exports import to_markdown, to_values
 from webui.tasks.ask.inquiry import AnswerUpdate, Asking, AskState
 from webui.tasks.ask.searching import AskError
 from webui.tasks.ask.temporary import TemporaryLibrary
-from webui.tasks.summarize.reading import files_below
+from webui.tasks.summarize.reading import files_below, named
 
 AddSettings = Callable[[argparse.ArgumentParser], None]
 POLL_S = 0.1
@@ -48,7 +48,7 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     """Raises AppError."""
     if not options.question.strip():
         raise AskError("ask.empty_question")
-    files = dict.fromkeys(_files(options.paths))
+    files = dict.fromkeys(_files(options.paths, Language(settings.language)))
     with TemporaryLibrary() as temporary:
         terminal = _Terminal(settings, options)
         began_at = time.perf_counter()
@@ -62,12 +62,16 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
-def _files(paths: list[str]) -> Iterator[tuple[Path, bool]]:
+def _files(paths: list[str], language: Language) -> Iterator[tuple[Path, bool]]:
     """Each file, and whether it was named itself. Raises AskError."""
     for name in paths:
         path = Path(name)
         if path.is_dir():
-            found = files_below(path)
+            found, left_out = files_below(path)
+            if left_out:
+                names = named(left_out)
+                told = text("ask.folder_left_out", language, n=len(left_out), names=names)
+                print(told, file=sys.stderr)
             if not found:
                 raise AskError("ask.no_files", path=name)
             yield from ((file, False) for file in found)

@@ -17,7 +17,7 @@ from webui.config import LOCAL_USER, Settings
 from webui.errors import AppError
 from webui.strings import Language, text
 from webui.tasks.summarize.exports import ExportFormat, exported
-from webui.tasks.summarize.reading import decoded_text, files_below, read_source
+from webui.tasks.summarize.reading import decoded_text, files_below, named, read_source
 from webui.tasks.summarize.result import Summary
 from webui.tasks.summarize.settings import Granularity, Mode, Style, SummarySettings
 from webui.tasks.summarize.source import Source, pasted
@@ -133,7 +133,9 @@ class _Terminal:
             if name == "-":
                 yield name
             elif Path(name).is_dir():
-                found = files_below(Path(name))
+                found, left_out = files_below(Path(name))
+                if left_out:
+                    self.tell("folder_left_out", n=len(left_out), names=named(left_out))
                 if not found:
                     raise SummarizeError("summary.no_files", path=name)
                 yield from map(str, found)

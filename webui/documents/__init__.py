@@ -7,7 +7,7 @@ layout.py         characters with boxes → printed lines, horizontal or vertica
 repair.py         lines → paragraphs: running heads, line ends, needless spaces
 pdfium_reader.py  pdfium's only door: characters with boxes, page pictures
 pypdf_reader.py   pypdf's only door: the second reader
-text_formats.py   text, HTML and Word files → text
+files.py, kinds.py   which reader reads what; word, workbook, slides, html, mail, … → pages
 loader.py         a file → pages
 splitter.py       pages → sentences → chunks
 messages.py       what crosses the pipe to the worker processes

@@ -106,6 +106,7 @@ class ChunksMade:
 class FileRead:
     kind: str
     num_pages: int
+    left_out: tuple[str, ...] = ()  # parts that were not read: files inside, hidden sheets
 
 
 @dataclass(frozen=True, slots=True)

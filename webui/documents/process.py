@@ -85,6 +85,7 @@ class ReadDocument:
     kind: str
     pages: list[Page] = field(default_factory=list)
     chunks: list[Chunk] = field(default_factory=list)
+    left_out: tuple[str, ...] = ()  # parts that were not read, by name
 
 
 @dataclass(slots=True)
@@ -260,8 +261,8 @@ def _collect(
                 document.pages.append(page)
             case ChunksMade(chunks):
                 document.chunks += chunks
-            case FileRead(kind, _):
-                document.kind = kind
+            case FileRead(kind, _, left_out):
+                document.kind, document.left_out = kind, left_out
     return document
 
 

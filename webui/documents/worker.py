@@ -47,6 +47,7 @@ log = logging.getLogger(__name__)
 READER_MEMORY_BYTES = 420_000_000  # private memory; with code and caches under 500 MB
 _REPORT_EVERY_S = 0.2
 _CHUNKS_PER_MESSAGE = 500
+MAX_LEFT_OUT = 10_000  # names of parts
 
 Send = Callable[[Message], None]
 
@@ -112,6 +113,7 @@ def _read_file(job: ReadFile, send: Send) -> None:
     path = Path(job.path)
     kind = kind_of(path, job.name)
     report = _Reporter(send)
+    left_out: list[str] = []
     recognition = None
     if job.recognised_path:
         recognition = Recognition(
@@ -124,6 +126,7 @@ def _read_file(job: ReadFile, send: Send) -> None:
         reader=Reader(job.reader),
         on_progress=report,
         recognition=recognition,
+        on_left_out=left_out.append,
     )
     for index, page in enumerate(pages):
         send(PageRead(page))
@@ -132,7 +135,7 @@ def _read_file(job: ReadFile, send: Send) -> None:
     packed = chunks(split(source, is_wrapped=kind in (Kind.TEXT, Kind.MARKDOWN)), source)
     for start in range(0, len(packed), _CHUNKS_PER_MESSAGE):
         send(ChunksMade(tuple(packed[start : start + _CHUNKS_PER_MESSAGE])))
-    send(FileRead(kind, len(pages)))
+    send(FileRead(kind, len(pages), tuple(left_out[:MAX_LEFT_OUT])))
 
 
 class _Reporter:

@@ -23,7 +23,16 @@ else:
 class Kind(StrEnum):
     PDF = "pdf"
     WORD = "docx"
+    SHEET = "xlsx"  # and xls, xlsb, ods
+    SLIDES = "pptx"
+    CSV = "csv"  # and tsv
+    RTF = "rtf"
     HTML = "html"
+    MHTML = "mhtml"
+    EPUB = "epub"
+    MAIL = "mail"  # eml, msg
+    TRANSCRIPT = "vtt"  # srt, Teams, Zoom
+    ARCHIVE = "zip"
     MARKDOWN = "md"
     TEXT = "txt"
 

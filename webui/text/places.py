@@ -63,6 +63,8 @@ class Place:
 
     def _wording(self) -> str:
         match self.kind:
+            case PlaceKind.CELLS if not self.name:
+                return "cells_alone"
             case PlaceKind.PARAGRAPH if not self.number:
                 return "heading"
             case PlaceKind.PARAGRAPH if not self.name:

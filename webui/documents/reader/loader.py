@@ -1,6 +1,6 @@
 """A file → pages of repaired text. Knows nothing about chunks, the database or the pipe.
 
-What a file is, is decided by its content; the name only tells Markdown from text. Runs in the
+What a file is, is decided by its content; the name only tells kinds of text apart. Runs in the
 document worker, whose limits in time and memory are the last word on hostile files.
 """
 
@@ -12,6 +12,8 @@ from pathlib import Path
 
 from webui.documents.errors import DocumentError, PasswordNeededError
 from webui.documents.reader.additions import with_additions
+from webui.documents.reader.files import FileReader
+from webui.documents.reader.kinds import kind_of_file
 from webui.documents.reader.ocr import DOTS_PER_POINT, Recognition, glyphs_of
 from webui.documents.reader.paper import Paper
 from webui.documents.reader.pdfium import (
@@ -22,13 +24,7 @@ from webui.documents.reader.pdfium import (
 )
 from webui.documents.reader.pypdf import PypdfFile
 from webui.documents.reader.repair import PageLines, page_of_text, repaired_pages
-from webui.documents.reader.text_formats import (
-    MAX_TEXT_BYTES,
-    html_text,
-    is_word,
-    plain_text,
-    word_text,
-)
+from webui.documents.reader.source_file import SourceFile
 from webui.text.characters import is_garbled, repaired_text
 from webui.text.pages import Kind, Page, PageProblem, Reader
 
@@ -36,6 +32,7 @@ log = logging.getLogger(__name__)
 
 MAX_FILE_BYTES = 1_000_000_000
 MAX_PAGES = 20_000
+MAX_INNER_PDF_BYTES = 100_000_000
 _MAX_FAILED_PAGES = 50  # in a row
 _FOR_RECOGNITION = (PageProblem.NO_TEXT, PageProblem.GARBLED)
 
@@ -45,33 +42,17 @@ Progress = Callable[[int, int, int], None]  # pages done, pages in all, characte
 
 def kind_of(path: Path, name: str = "") -> Kind:
     """What the file is. Raises DocumentError when it is nothing that can be read."""
+    with _opened(path, name) as file:
+        return kind_of_file(file)
+
+
+@contextmanager
+def _opened(path: Path, name: str) -> Iterator[SourceFile]:
     size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(16_384)
-    if not head.strip(b"\x00 \t\r\n"):
-        raise DocumentError("documents.empty")
     if size > MAX_FILE_BYTES:
         raise DocumentError("documents.too_large", limit_mb=MAX_FILE_BYTES // 1_000_000)
-    if b"%PDF-" in head[:1024] or (b"%PDF-" in head and b"\x00" in head):
-        return Kind.PDF  # some stand behind junk
-    if head.startswith(b"PK") and is_word(path):
-        return Kind.WORD
-    if head.startswith(b"\xd0\xcf\x11\xe0"):
-        raise DocumentError("documents.old_office")
-    if head.startswith(
-        (b"PK", b"MZ", b"\x7fELF", b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"\x1f\x8b")
-    ):
-        raise DocumentError("documents.unsupported")
-    if size > MAX_TEXT_BYTES:
-        raise DocumentError("documents.too_large", limit_mb=MAX_TEXT_BYTES // 1_000_000)
-    return _text_kind(head, (name or path.name).lower())
-
-
-def _text_kind(head: bytes, name: str) -> Kind:
-    start = head.replace(b"\x00", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")[:200].lower()
-    if start.startswith((b"<!doctype html", b"<html")) or name.endswith((".html", ".htm")):
-        return Kind.HTML
-    return Kind.MARKDOWN if name.endswith((".md", ".markdown")) else Kind.TEXT
+    with path.open("rb") as stream:
+        yield SourceFile(name or path.name, stream, size, path)
 
 
 def load(
@@ -82,33 +63,23 @@ def load(
     reader: Reader = Reader.PDFIUM,
     on_progress: Progress = lambda done, total, num_chars: None,
     recognition: Recognition | None = None,
+    on_left_out: Callable[[str], None] = lambda name: None,
 ) -> list[Page]:
     """All pages of the file, with the problems of those that cannot be used.
 
-    With `recognition`, pages without text get the text that it sees in their picture.
+    With `recognition`, pages without text get the text that it sees in their picture. Parts that
+    are not read (a file inside an archive, a hidden sheet) are told by name to `on_left_out`.
 
     Raises DocumentError when nothing of it can be read, PasswordNeededError when it is encrypted.
     """
-    kind = kind_of(path, name)
-    if kind is not Kind.PDF:
-        text = _text_of(path, kind)
-        on_progress(1, 1, len(text))
-        return [Page(number=1, text=text)]
-    with _open_pdf(path, password, reader) as pdf:
-        return pdf.pages(on_progress, recognition)
 
+    def read_pdf(file: SourceFile, password: str) -> list[Page]:
+        source = file.path or file.data(MAX_INNER_PDF_BYTES)
+        with _open_pdf(source, password, reader) as pdf:
+            return pdf.pages(on_progress, recognition)
 
-def _text_of(path: Path, kind: Kind) -> str:
-    match kind:
-        case Kind.WORD:
-            text = word_text(path)
-        case Kind.HTML:
-            text = html_text(path.read_bytes())
-        case _:
-            text = plain_text(path.read_bytes())
-    if not text.strip():
-        raise DocumentError("documents.empty")
-    return text
+    with _opened(path, name) as file:
+        return FileReader(password, read_pdf, on_progress, on_left_out).pages(file)
 
 
 # --- PDF -----------------------------------------------------------------------------------------
@@ -117,13 +88,13 @@ def _text_of(path: Path, kind: Kind) -> str:
 class _Pdf:
     """A PDF that is read by one reader, with the other at hand for pages it cannot read."""
 
-    def __init__(self, path: Path, password: str, first: PdfiumFile | PypdfFile) -> None:
+    def __init__(self, path: Path | bytes, password: str, first: PdfiumFile | PypdfFile) -> None:
         self._path = path
         self._password = password
         self._first = first
         self._second: PypdfFile | None = None
         self._paper = Paper()
-        self._has_second = isinstance(first, PdfiumFile)
+        self._has_second = isinstance(first, PdfiumFile) and isinstance(path, Path)
 
     def close(self) -> None:
         self._first.close()
@@ -175,7 +146,7 @@ class _Pdf:
         )
 
     def _other(self) -> PypdfFile | None:
-        if self._has_second and self._second is None:
+        if self._has_second and self._second is None and isinstance(self._path, Path):
             try:
                 self._second = PypdfFile(self._path, self._password)
             except (UnreadableError, WrongPasswordError) as error:
@@ -210,7 +181,7 @@ def _page_of(number: int, printed: PrintedPage, paper: Paper) -> PageLines:
 
 
 @contextmanager
-def _open_pdf(path: Path, password: str, reader: Reader) -> Iterator[_Pdf]:
+def _open_pdf(path: Path | bytes, password: str, reader: Reader) -> Iterator[_Pdf]:
     try:
         pdf = _Pdf(path, password, _first_reader(path, password, reader))
     except WrongPasswordError as error:
@@ -223,9 +194,11 @@ def _open_pdf(path: Path, password: str, reader: Reader) -> Iterator[_Pdf]:
         pdf.close()
 
 
-def _first_reader(path: Path, password: str, reader: Reader) -> PdfiumFile | PypdfFile:
+def _first_reader(path: Path | bytes, password: str, reader: Reader) -> PdfiumFile | PypdfFile:
     file: PdfiumFile | PypdfFile
-    if reader is Reader.PYPDF:
+    if isinstance(path, bytes):
+        file = PdfiumFile(path, password)
+    elif reader is Reader.PYPDF:
         file = PypdfFile(path, password)
     else:
         try:

@@ -51,7 +51,7 @@ class UnreadableError(Exception):
 class PdfiumFile:
     """An open PDF. `close` it; not thread-safe."""
 
-    def __init__(self, path: Path, password: str = "") -> None:
+    def __init__(self, path: Path | bytes, password: str = "") -> None:
         try:
             self._document = pypdfium2.PdfDocument(path, password=password or None)
         except pypdfium2.PdfiumError as error:

@@ -3,14 +3,15 @@
 Blocking, for threads. Knows no models.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from webui.documents.process import DocumentReader
-from webui.documents.reader.text_formats import plain_text
+from webui.documents.reader.encodings import decoded
 from webui.tasks.summarize.source import Source, from_pages
+from webui.text.characters import repaired_text
+from webui.text.kinds import is_readable, is_shadow
 
-SUFFIXES = (".pdf", ".txt", ".md", ".markdown", ".html", ".htm", ".docx")
 _WRAPPED = ("txt", "md")  # lines may end inside sentences
 
 OnPages = Callable[[int, int], None]  # done, in all
@@ -42,9 +43,16 @@ def read_source(
 
 def decoded_text(data: bytes) -> str:
     """Text from a pipe, whatever its encoding. Raises DocumentError."""
-    return plain_text(data)
+    return repaired_text(decoded(data).replace("\r\n", "\n").replace("\r", "\n"))
 
 
-def files_below(folder: Path) -> list[Path]:
-    """What can be read in a folder, by name."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+def named(paths: Sequence[Path], limit: int = 8) -> str:
+    """Some of their names, for one line."""
+    return ", ".join(path.name for path in paths[:limit]) + ("…" if len(paths) > limit else "")
+
+
+def files_below(folder: Path) -> tuple[list[Path], list[Path]]:
+    """What can be read in a folder, by name, and what is left out; nobody's files are neither."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not is_shadow(path))
+    readable = [path for path in files if is_readable(path)]
+    return readable, [path for path in files if not is_readable(path)]

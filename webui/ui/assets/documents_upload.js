@@ -3,8 +3,9 @@
 import { h, iconButton } from "./core.js";
 import { act, bytes, s, shown } from "./documents_core.js";
 
-export const KINDS = [".pdf", ".txt", ".md", ".markdown", ".html", ".htm", ".docx"];
+const kinds = () => s("kinds").split(","); // as the server reads them
 const AT_ONCE = 2;
+const MAX_NAMED = 8;
 const MAX_BYTES = 1_000_000_000;
 const MAX_NAME = 1000; // characters in a header
 
@@ -20,16 +21,20 @@ export function uploads() {
 /** Add files to the collection that is shown. From folders only what can be read is taken. */
 export function add(files, { isFolder = false, replaces = "" } = {}) {
   const taken = isFolder ? files.filter((file) => isReadable(file.name)) : files;
-  const left = files.length - taken.length;
-  if (left) note(s("skipped", { n: left }));
+  const left = files.filter((file) => !taken.includes(file) && !isNobodys(file.name)).map((file) => file.name);
+  const names = left.slice(0, MAX_NAMED).join(", ") + (left.length > MAX_NAMED ? "…" : "");
+  if (left.length) note(s("skipped", { n: left.length, names }));
   for (const file of taken) {
     jobs.push({ file, collection: shown.collection, replaces, share: 0, note: "" });
   }
   start();
 }
 
+/** Hidden files, locks of open ones, what operating systems leave: not even told. */
+const isNobodys = (name) => /^(\.|~\$)|^(Thumbs\.db|desktop\.ini)$/.test(name);
+
 function isReadable(name) {
-  return !name.startsWith(".") && KINDS.some((kind) => name.toLowerCase().endsWith(kind));
+  return !isNobodys(name) && kinds().some((kind) => name.toLowerCase().endsWith(kind));
 }
 
 function note(sentence, isBad = false) {
@@ -130,7 +135,7 @@ async function filesIn(entry) {
 
 /** Ask for files with the browser's own dialog. */
 export function pick({ isFolder = false, replaces = "" } = {}) {
-  const input = h("input", { type: "file", multiple: !replaces, accept: KINDS.join(",") });
+  const input = h("input", { type: "file", multiple: !replaces, accept: kinds().join(",") });
   if (isFolder) input.webkitdirectory = true;
   input.addEventListener("change", () => add([...input.files], { isFolder, replaces }));
   input.click();

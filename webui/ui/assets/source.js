@@ -104,7 +104,7 @@ function gone(answer) {
 function body(answer) {
   return h("div", { class: "inside", tabindex: "0" },
     h("div", { class: "line" },
-      answer.num_pages > 1 ? stepper("page", answer.page, answer.num_pages, turn) : null,
+      answer.num_pages > 1 ? stepper(answer.has_pages ? "page" : "part", answer.page, answer.num_pages, turn) : null,
       answer.at ? h("span", { class: "at" }, answer.at) : null,
       h("a", { class: "original", href: `/documents/${answer.document}/file`, download: "" }, icon("external"), s("original"))),
     answer.sentence ? h("p", { class: answer.is_recognised ? "quiet" : "warn" }, answer.sentence) : null,

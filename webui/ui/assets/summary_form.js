@@ -73,7 +73,7 @@ export class Form {
       oninput: () => this.#keepDraft() });
     this.#box.value = stored("summary.draft") || "";
     const picker = h("input", { type: "file", multiple: true, hidden: true,
-      accept: ".pdf,.txt,.md,.markdown,.html,.htm,.docx",
+      accept: s("kinds"),
       onchange: () => { this.#upload([...picker.files]); picker.value = ""; } });
     this.#files = h("ul", { class: "files" });
     this.#place = h("div");

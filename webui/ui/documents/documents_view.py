@@ -16,6 +16,7 @@ from webui.documents.search.retriever import Found, Passage
 from webui.errors import AppError
 from webui.storage import ChunkRow, Collection, Document, Documents, DocumentStatus, NotFoundError
 from webui.strings import Language, table, text
+from webui.text.kinds import SUFFIXES
 from webui.text.pages import Kind, Page
 
 SECTION = "documents_page."
@@ -67,8 +68,8 @@ def documents_view(
 
 
 def view_strings(language: Language) -> dict[str, str]:
-    """The view's own sentences, by short name."""
-    return {
+    """The view's own sentences, by short name; with the endings of files that can be read."""
+    return {"kinds": ",".join(SUFFIXES)} | {
         key.removeprefix(SECTION): texts[language]
         for key, texts in table().items()
         if key.startswith(SECTION)
