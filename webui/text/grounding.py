@@ -17,7 +17,7 @@ from typing import Literal
 from webui.strings import Language
 from webui.text.facts import Name, Number, names_in, numbers_in, squeezed, topics_in
 from webui.text.features import features
-from webui.text.language import main_language
+from webui.text.language import has_kanji, main_language
 
 MAX_SOURCES = 3
 MIN_GAIN = 0.15  # of the statement's weight that a further sentence must add
@@ -96,7 +96,7 @@ class Aligner:
 
         `near`: those that support it by meaning. They come first, and no word of them is missed.
         """
-        language = main_language(statement)
+        language = self._language_of(statement)
         exact = next((i for i, text in enumerate(self._texts) if text == statement), None)
         if exact is not None:
             return Grounding((Support(exact, 1.0),), ())
@@ -112,6 +112,13 @@ class Aligner:
         if share < MIN_SHARE and language is self.language and not near:
             flags.append(_whole(FlagKind.UNSUPPORTED, statement))
         return Grounding(tuple(sources), tuple(sorted(flags, key=lambda flag: flag.start)))
+
+    def _language_of(self, statement: str) -> Language:
+        """A short answer of kanji alone, such as 薬剤師, is Japanese where its source is."""
+        is_kanji = has_kanji(statement) and not any(char.isascii() for char in statement)
+        if self.language is Language.JA and is_kanji:
+            return Language.JA
+        return main_language(statement)
 
     # --- support ---------------------------------------------------------------------------------
 

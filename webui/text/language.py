@@ -31,6 +31,10 @@ def is_in(language: Language, text: str) -> bool:
     return bool(num_kana) or num_own <= MAX_LETTERS_WITHOUT_KANA
 
 
+def has_kanji(text: str) -> bool:
+    return bool(_KANJI.search(text))
+
+
 def main_language(text: str) -> Language:
     """Of a source: Japanese as soon as a tenth of its letters are kana."""
     sample = text[:20_000]
