@@ -24,8 +24,7 @@ from tests.bench.retrieval import OWNER, Article, Question, add, opened, read_sq
 from webui.documents.search.retriever import Passage, Retriever
 from webui.tasks.ask.followups import PastTurn, joined, leans_on_history
 from webui.tasks.ask.prompting import MAX_PASSAGES
-from webui.tasks.ask.relevance import QuestionWords
-from webui.tasks.ask.searching import MAX_FOUND, MIN_RELEVANCE
+from webui.tasks.ask.searching import MAX_FOUND, MIN_RELEVANCE, QuestionWords
 from webui.text.pages import Page
 from webui.text.splitter import Source, chunks, split
 

@@ -107,6 +107,7 @@ def _asking(body: AnswersRequest, owner: str, language: Language) -> Asking:
         model_id=body.model,
         wishes=Wishes(_sampling(body)),
         language=language,
+        says_in=Language(body.language) if body.language else None,
     )
 
 

@@ -1,7 +1,8 @@
 """A model's text → the answer as it is shown, its citations and its flags. Pure.
 
-Marks such as [2] are kept only for passages that the model was given. Every sentence is compared
-with the passages: what it cites is found there or not, and what it does not cite may be.
+Marks such as [2] are kept only for passages that the model was given, and numbered anew from 1 as
+they come. Every sentence is compared with the passages: what it cites is found there or not, and
+what it does not cite may be.
 """
 
 import re
@@ -10,32 +11,39 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from webui.tasks.ask.comparing import SentenceReader, Window
 from webui.tasks.ask.result import NumberedPassage
-from webui.text.features import features
-from webui.text.grounding import Aligner, Flag, FlagKind
+from webui.text.grounding import Flag
 from webui.text.splitter import sentence_ranges
 
 MARK = re.compile(r"\s*\[\s*(\d{1,2}(?:\s*[,、]\s*\d{1,2})*)\s*\]")
 _HALF_MARK = re.compile(r"\s*(?:\[[\s\d,、]{0,40})?\Z")
 _STOPS = "。．.!！?？"
 _QUOTES = "「」『』\"' 　\n。."
-_NOT_SUPPORTED = {FlagKind.UNSUPPORTED, FlagKind.UNALIGNED}
-WRONG_MARK = 0.25  # by this much better than what it marked is what the sentence really rests on
+_NOTHING_SAID = re.compile(
+    "(?:申し訳(?:あり|ござい)ませんが、?)?(?:提供された|与えられた|この|これらの|上記の)?"
+    "(?:資料|文書|文章|テキスト|本文)(?:の中|内)?(?:に|から|で)は?、?[^。\n]{0,60}?"
+    "(?:書かれて|記載|記述|載って|言及|示されて|触れられて|見つか|見当た|述べられて|明記|答え|情報)"
+    "[^。\n]{0,12}?(?:ません|いない|ない|なし)(?:でした)?"
+    "|(?:申し訳(?:あり|ござい)ませんが、?)?(?:その)?(?:答え|回答|情報)は"
+    "(?:わか|分か|見つか|見当た)りません(?:でした)?"
+    r"|(?:i'?m )?(?:sorry, )?(?:but )?(?:the |these |this )?(?:provided |given )?"
+    r"(?:documents?|passages?|texts?) (?:do|does|did)(?: not|n't) "
+    r"(?:say|mention|answer|contain|provide|specify|state|include)[^.\n]{0,80}",
+    re.IGNORECASE,
+)
+_LABELS = ("答え:", "答え：", "回答:", "回答：", "Answer:")
+_LABEL = re.compile(rf"\A\s*(?:{'|'.join(_LABELS)})\s*")
 MAX_CITATIONS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """Characters [start, end) of a passage that a sentence of the answer rests on."""
+class CitedText:
+    """`passages` have the numbers of the text: the cited ones count from 1 as they come."""
 
-    passage: NumberedPassage
-    start: int
-    end: int
-    score: float
-
-    @property
-    def quote(self) -> str:
-        return self.passage.text[self.start : self.end]
+    text: str
+    sentences: tuple["CitedSentence", ...]
+    passages: tuple[NumberedPassage, ...]  # in the order in which they were given
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +61,19 @@ def shown_so_far(raw: str, num_passages: int, nothing: str) -> str:
 
     Held back are half a mark, and what may become the sentence that there is no answer.
     """
-    if nothing.startswith(raw.strip()):
+    begun = raw.strip()
+    if nothing.startswith(begun) or any(label.startswith(begun) for label in _LABELS):
         return ""
-    whole = _HALF_MARK.sub("", raw, count=1)
-    return MARK.sub(lambda match: _marks(_known(match[1], num_passages)), whole).lstrip()
+    whole = _HALF_MARK.sub("", without_label(raw), count=1)
+    numbers = _Numbering()
+    return MARK.sub(
+        lambda match: "".join(numbers.mark(n) for n in _known(match[1], num_passages)), whole
+    ).lstrip()
+
+
+def without_label(raw: str) -> str:
+    """Small models repeat 答え: before their answer."""
+    return _LABEL.sub("", raw, count=1)
 
 
 def is_empty(raw: str) -> bool:
@@ -65,41 +82,69 @@ def is_empty(raw: str) -> bool:
 
 
 def says_nothing(raw: str, nothing: str) -> bool:
-    """Whether the model answers that the passages do not say it, or nothing at all."""
-    return is_empty(raw) or MARK.sub("", raw).strip(_QUOTES) == nothing.strip(_QUOTES)
+    """Whether the model answers that the passages do not say it, or nothing at all.
+
+    In the words that it was given, or in its own, in either language.
+    """
+    said = MARK.sub("", raw).strip(_QUOTES)
+    return is_empty(raw) or said == nothing.strip(_QUOTES) or bool(_NOTHING_SAID.fullmatch(said))
 
 
-def cited(raw: str, passages: Sequence[NumberedPassage]) -> tuple[str, list[CitedSentence]]:
+def cited(raw: str, passages: Sequence[NumberedPassage], question: str = "") -> CitedText:
     """The text with its marks, and what each of its sentences rests on.
 
-    A sentence without a mark gets those of the passages in which its words are found.
+    A sentence without a mark gets those of the passages in which its words are found; where one
+    word stands in several, that of the passage that speaks of the question.
     """
-    bare, marks = _without_marks(raw.strip(), len(passages))
+    bare, marks = _without_marks(without_label(raw).strip(), len(passages))
     ranges = sentence_ranges(bare, is_wrapped=False)
     starts = [start for start, _ in ranges]
     marks_of: dict[int, list[_Mark]] = defaultdict(list)
     for mark in marks if ranges else ():
         placed = replace(mark, leads=mark.leads or mark.at <= starts[0])
         marks_of[_sentence_of(placed, starts)].append(placed)
-    reader = _Reader(passages)
-    text = _Inserted(bare)
+    reader = SentenceReader(passages, question)
+    text, numbers = _Inserted(bare), _Numbering()
     read = []
     for index, (start, end) in enumerate(ranges):
-        windows, flags = reader.read(bare[start:end], [mark.number for mark in marks_of[index]])
-        read.append((start, end, windows, flags))
+        own = marks_of[index]
+        found = reader.read(bare[start:end], [mark.number for mark in own])
+        read.append((start, end, found))
         body = bare[start:end].rstrip(_STOPS) or bare[start:end]
-        behind = [mark for mark in marks_of[index] if not mark.leads]
+        behind = [mark for mark in own if not mark.leads]
         for mark in behind:
-            text.insert(mark.at, f"[{mark.number}]")
-        numbers = [mark.number for mark in marks_of[index] if mark.leads]
-        numbers += [window.passage.number for window, is_marked in windows if not is_marked]
-        for number in dict.fromkeys(numbers):
-            text.insert(behind[-1].at if behind else start + len(body), f"[{number}]")
+            text.insert(mark.at, numbers.mark(mark.number))
+        rest = [mark.number for mark in own if mark.leads]
+        rest += [window.passage.number for window, is_marked in found.windows if not is_marked]
+        for number in dict.fromkeys(rest):
+            text.insert(behind[-1].at if behind else start + len(body), numbers.mark(number))
+    renumbered = {old.number: replace(old, number=numbers.of(old.number)) for old in passages}
     sentences = [
-        CitedSentence(text.place(start), text.place(end), windows, text.moved(flags, start))
-        for start, end, windows, flags in read
+        CitedSentence(
+            text.place(start),
+            text.place(end),
+            tuple(
+                (replace(window, passage=renumbered[window.passage.number]), is_marked)
+                for window, is_marked in found.windows
+            ),
+            text.moved(found.flags, start),
+        )
+        for start, end, found in read
     ]
-    return str(text), sentences
+    return CitedText(str(text), tuple(sentences), tuple(renumbered.values()))
+
+
+class _Numbering:
+    """Numbers for marks: 1 for the passage that is cited first, and so on."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[int, int] = {}
+
+    def of(self, number: int) -> int:
+        return self._numbers.setdefault(number, len(self._numbers) + 1)
+
+    def mark(self, number: int) -> str:
+        return f"[{self.of(number)}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,50 +159,6 @@ def _sentence_of(mark: _Mark, starts: Sequence[int]) -> int:
     if mark.leads:
         return min(bisect_left(starts, mark.at), len(starts) - 1)
     return max(0, bisect_left(starts, mark.at) - 1)
-
-
-class _Reader:
-    """Compares sentences with the passages."""
-
-    def __init__(self, passages: Sequence[NumberedPassage]) -> None:
-        self._passages = {passage.number: passage for passage in passages}
-        self._places = [
-            (passage, start, end)
-            for passage in passages
-            for start, end in sentence_ranges(passage.text, is_wrapped=False)
-        ]
-        self._aligner = Aligner([p.text[start:end] for p, start, end in self._places])
-        self._single: dict[int, tuple[Aligner, list[tuple[NumberedPassage, int, int]]]] = {}
-
-    def read(
-        self, sentence: str, marked: Sequence[int]
-    ) -> tuple[tuple[tuple[Window, bool], ...], tuple[Flag, ...]]:
-        """Its windows, each with whether the model marked it, and its flags."""
-        if not features(sentence):  # はい。 says nothing that could be looked up
-            return tuple((self._in(number, sentence), True) for number in marked), ()
-        grounded = self._aligner.ground(sentence)
-        windows = [(self._in(number, sentence), True) for number in dict.fromkeys(marked)]
-        least = max((window.score + WRONG_MARK for window, _ in windows), default=0.0)
-        if not _NOT_SUPPORTED & {flag.kind for flag in grounded.flags}:
-            found = (Window(*self._places[s.index], s.score) for s in grounded.sources)
-            windows += [
-                (window, False)
-                for window in found
-                if window.score >= least and window.passage.number not in marked
-            ]
-        return tuple(windows), grounded.flags
-
-    def _in(self, number: int, sentence: str) -> Window:
-        """The best window of one passage; all of it, with 0, when nothing in it compares."""
-        if number not in self._single:
-            places = [place for place in self._places if place[0].number == number]
-            self._single[number] = (Aligner([p.text[a:b] for p, a, b in places]), places)
-        aligner, places = self._single[number]
-        sources = aligner.ground(sentence).sources
-        if not sources:
-            passage = self._passages[number]
-            return Window(passage, 0, len(passage.text), 0.0)
-        return Window(*places[sources[0].index], sources[0].score)
 
 
 class _Inserted:
@@ -207,10 +208,6 @@ def _without_marks(raw: str, num_passages: int) -> tuple[str, list[_Mark]]:
         marks += [_Mark(len(bare), number, leads) for number in _known(match[1], num_passages)]
         position = match.end()
     return bare + raw[position:], marks
-
-
-def _marks(numbers: Sequence[int]) -> str:
-    return "".join(f"[{number}]" for number in numbers)
 
 
 def _known(numbers: str, num_passages: int) -> list[int]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from webui.prompts.task_prompts import task_prompt
 from webui.strings import Language
-from webui.tasks.ask.relevance import QuestionWords
+from webui.tasks.ask.searching import QuestionWords
 
 MIN_PARAMS = 1_500_000_000  # smaller models lose the question more often than they mend it
 MAX_TURNS = 3

@@ -18,8 +18,16 @@ from webui.tasks.ask.followups import PastTurn
 from webui.tasks.ask.prompting import AnswerPrompt, Wishes
 from webui.tasks.ask.result import Abstention, Answer, NumberedPassage
 from webui.tasks.ask.searching import Searched
+from webui.text.language import main_language
 
 NUM_NEAREST = 5  # passages that are shown where none is relevant
+
+
+def answer_language(question: str, reader: Language) -> Language:
+    """The question's; the reader's where a word or two may be either."""
+    if any("\u3041" <= char <= "\u9fff" for char in question):
+        return Language.JA
+    return reader if len(question.split()) < 3 else main_language(question)
 
 
 class AskState(StrEnum):
@@ -35,18 +43,19 @@ class AskState(StrEnum):
 class Asking:
     """One question. `history`: what was asked before it, oldest first.
 
-    `earlier_passages`: those of the answer before. What is found again keeps its place, so that
-    the model does not read it again.
+    `last`: the answer before, which a request may be about. Passages of it that are found again
+    keep their place, so that the model does not read them again.
     """
 
     question: str
     owner: str = LOCAL_USER
     documents: DocumentChoice = DocumentChoice(is_on=True)
     history: tuple[PastTurn, ...] = ()
-    earlier_passages: tuple[NumberedPassage, ...] = ()
+    last: Answer | None = None
     model_id: str = ""
     wishes: Wishes = Wishes()
     language: Language = Language.JA  # of the reader; the answer is in the question's
+    says_in: Language | None = None  # fixed sentences, unless in the question's
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +83,17 @@ class Inquiry:
         self.asking = asking
         self.searched = Searched(asking.question)
         self.raw = ""  # as the model writes it
+        self.model_id = ""  # once there is an engine
+        self.language = answer_language(asking.question, asking.language)
+        self.says_in = asking.says_in or self.language  # what is not of the model
         self._update = AnswerUpdate(AskState.SEARCHING)
         self._started_at = time.perf_counter()
         self._search_s = self._first_at = 0.0
+
+    @property
+    def answer(self) -> Answer | None:
+        """Once it is finished."""
+        return self._update.answer
 
     @property
     def is_cut(self) -> bool:
@@ -98,14 +115,14 @@ class Inquiry:
         )
         return self.update(AskState.LOADING if waiting.is_loading else AskState.QUEUED)
 
-    def begin(self, prompt: AnswerPrompt, model_id: str) -> None:
+    def begin(self, prompt: AnswerPrompt) -> None:
         """The model gets `prompt` now."""
         self._update = replace(
             self._update,
             state=AskState.QUEUED,
             passages=prompt.passages,
             num_prompt_tokens=len(prompt.token_ids),
-            model_id=model_id,
+            model_id=self.model_id,
         )
 
     def take(self, event: Progress | Delta, prompt: AnswerPrompt) -> AnswerUpdate:
@@ -143,7 +160,7 @@ class Inquiry:
     def abstain(self, why: Abstention) -> AnswerUpdate:
         """There is no answer in the documents; what comes nearest is shown."""
         nearest = self._update.passages or self.searched.passages[:NUM_NEAREST]
-        sentence = text("ask.not_found", self.asking.language)
+        sentence = text("ask.not_found", self.says_in)
         return self.finish(replace(self.outline(nearest), text=sentence, abstention=why))
 
     def finish(self, answer: Answer) -> AnswerUpdate:

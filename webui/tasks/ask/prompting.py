@@ -5,11 +5,11 @@ passage never becomes a control token: it is message text like any other. Knows 
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from webui.engine.client import PromptTooLongError
+from webui.engine.client import Engine, PromptTooLongError
 from webui.engine.request import SamplingParams
 from webui.engine.tokenizer import Tokenizer
 from webui.prompts import Choice, ReasoningParser
@@ -21,10 +21,11 @@ from webui.tasks.formats import known_variables
 from webui.tasks.sampling import sampling_of
 from webui.text.places import PlaceKind
 
-MAX_PASSAGES = 6  # 2,000 characters: the answer stands in them for .97 of JSQuAD's questions
+MAX_PASSAGES = 4  # as far as they are worth it: .98 of JSQuAD's answers, 700 characters
 TITLE_CHARS = 80
 TEMPERATURE = 0.2
 MAX_TOKENS = 512
+MAX_CHOICE_TOKENS = 8
 ANSWER_SHARE = 4  # a quarter of the context is kept for the answer, or max_tokens if that is less
 _NUMBER = re.compile(r"\[(\d{1,3}(?:\s*[,、]\s*\d{1,3})*)\]")
 _BLANK_LINES = re.compile(r"\n\s*\n")
@@ -65,18 +66,11 @@ def answer_prompt(
     wishes: Wishes,
 ) -> AnswerPrompt:
     """The prompt with as many of the passages as fit. Raises PromptTooLongError when none does."""
-    chat = choice.format
     wording = task_prompt("ask", language).for_family(choice.family)
-    makers = {**chat.sampling, "max_tokens": MAX_TOKENS}
-    makers["temperature"] = min(float(makers.get("temperature", TEMPERATURE)), TEMPERATURE)
-    sampling = sampling_of({**makers, **wishes.sampling})
-    room = n_ctx - min(sampling.max_tokens, n_ctx // ANSWER_SHARE)
-    variables = known_variables(chat, wishes.variables)
-    thinking = wishes.thinking
-    if thinking is None and chat.thinking_switch:
-        thinking = False
+    speech = _Speech(tokenizer, choice, wishes)
+    room = n_ctx - min(speech.sampling.max_tokens, n_ctx // ANSWER_SHARE)
 
-    def rendered(count: int) -> tuple[list[int], Callable[[], ReasoningParser]]:
+    def rendered(count: int) -> tuple[list[int], ReasoningParser]:
         messages = wording.messages(
             passages="".join(
                 _passage(wording, item, language) for item in passages[:count]
@@ -84,10 +78,7 @@ def answer_prompt(
             conditions=_conditions(wording),
             question=" ".join(question.split()),
         )
-        if wishes.system_prompt.strip():
-            messages.insert(0, {"role": "system", "content": wishes.system_prompt})
-        prompt = chat.render(messages, thinking=thinking, variables=variables)
-        return tokenizer.encode(prompt), lambda: chat.reasoning_parser(prompt)
+        return speech.rendered(messages)
 
     count = min(len(passages), MAX_PASSAGES)
     ids, parser = rendered(count)
@@ -96,14 +87,72 @@ def answer_prompt(
         ids, parser = rendered(count)
     if len(ids) > room:
         raise PromptTooLongError(len(ids) + n_ctx - room, n_ctx)
-    stops = chat.stop_strings(thinking)
-    fitted = replace(
-        sampling,
-        max_tokens=min(sampling.max_tokens, n_ctx - len(ids)),
-        stop_token_ids=tokenizer.stop_token_ids(stops),
-    )
+    fitted = speech.sampling_for(min(speech.sampling.max_tokens, n_ctx - len(ids)))
     nothing = wording.phrase("nothing")
-    return AnswerPrompt(tuple(ids), fitted, stops, parser(), tuple(passages[:count]), nothing)
+    return AnswerPrompt(tuple(ids), fitted, speech.stops, parser, tuple(passages[:count]), nothing)
+
+
+def plain_prompt(
+    engine: Engine,
+    choice: Choice,
+    messages: Sequence[dict[str, str]],
+    max_tokens: int,
+    wishes: Wishes = Wishes(),
+    stops: tuple[str, ...] = (),
+) -> AnswerPrompt:
+    """A prompt without passages. `max_tokens` is the most that is written, whatever was wished."""
+    assert engine.tokenizer, "a leased engine is loaded"
+    speech = _Speech(engine.tokenizer, choice, wishes, stops)
+    ids, parser = speech.rendered(list(messages))
+    fitted = speech.sampling_for(min(speech.sampling.max_tokens, max_tokens))
+    return AnswerPrompt(tuple(ids), fitted, speech.stops, parser, (), "")
+
+
+def choice_prompt(
+    engine: Engine, choice: Choice, remark: str, language: Language
+) -> tuple[AnswerPrompt, tuple[str, str]]:
+    """Whether a remark asks for something: the prompt, and the two words that answer it."""
+    wording = task_prompt("remark", language).for_family(choice.family)
+    options = (wording.phrase("question"), wording.phrase("talk"))
+    asked = [{"role": "user", "content": wording.phrase("kind", remark=remark)}]
+    prompt = plain_prompt(engine, choice, asked, MAX_CHOICE_TOKENS)
+    grammar = "root ::= " + " | ".join(f'"{option}"' for option in options)
+    sampling = replace(prompt.sampling, temperature=0, grammar=grammar)
+    return replace(prompt, sampling=sampling), options
+
+
+class _Speech:
+    """How a model is spoken to: its format, what was wished, where it stops."""
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        choice: Choice,
+        wishes: Wishes,
+        stops: tuple[str, ...] = (),
+    ) -> None:
+        chat = choice.format
+        makers = {**chat.sampling, "max_tokens": MAX_TOKENS}
+        makers["temperature"] = min(float(makers.get("temperature", TEMPERATURE)), TEMPERATURE)
+        self.sampling = sampling_of({**makers, **wishes.sampling})
+        self._tokenizer, self._chat = tokenizer, chat
+        self._system_prompt = wishes.system_prompt.strip()
+        self._variables = known_variables(chat, wishes.variables)
+        self._thinking = wishes.thinking
+        if self._thinking is None and chat.thinking_switch:
+            self._thinking = False
+        self.stops = (*chat.stop_strings(self._thinking), *stops)
+
+    def rendered(self, messages: list[dict[str, str]]) -> tuple[list[int], ReasoningParser]:
+        if self._system_prompt:
+            messages = [m for m in messages if m["role"] != "system"]
+            messages.insert(0, {"role": "system", "content": self._system_prompt})
+        prompt = self._chat.render(messages, thinking=self._thinking, variables=self._variables)
+        return self._tokenizer.encode(prompt), self._chat.reasoning_parser(prompt)
+
+    def sampling_for(self, max_tokens: int) -> SamplingParams:
+        stop_ids = self._tokenizer.stop_token_ids(self.stops)
+        return replace(self.sampling, max_tokens=max_tokens, stop_token_ids=stop_ids)
 
 
 def _conditions(wording: TaskPrompt) -> str:

@@ -10,11 +10,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from webui.strings import Language, text
 from webui.tasks.ask.result import NumberedPassage
 from webui.text.features import features
 from webui.text.splitter import sentence_ranges
 
 MIN_SHARE = 0.18  # of the question's words, rare ones counting more
+SURE_SHARE = 0.55  # so much is said by its answer even where the model sees none
 MAX_CHARS = 400
 
 
@@ -44,6 +46,16 @@ def best_quotes(question: str, passages: Sequence[NumberedPassage], limit: int =
     ]
     enough = [quote for quote in quotes if quote.share >= MIN_SHARE]
     return sorted(enough, key=lambda quote: -quote.share)[:limit]
+
+
+def quoted_answer(question: str, passages: Sequence[NumberedPassage], language: Language) -> str:
+    """The sentence that has most of the question, for where a model finds nothing; or ""."""
+    quotes = best_quotes(question, passages)
+    if not quotes or quotes[0].share < SURE_SHARE:
+        return ""
+    quote = quotes[0]
+    sentence = quote.sentence.rstrip("。．. ")
+    return text("ask.quoted", language, quote=sentence, mark=f"[{quote.number}]")
 
 
 def quotes_grammar(quotes: Sequence[Quote]) -> str:

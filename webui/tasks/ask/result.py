@@ -13,6 +13,8 @@ from webui.text.grounding import Flag, FlagKind
 from webui.text.pages import Span
 from webui.text.places import Place, place_from
 
+MIN_SUPPORT = 0.25  # of a sentence's words in what it cites
+
 
 class Abstention(StrEnum):
     """Why the answer is only that the documents do not say it."""
@@ -82,6 +84,13 @@ class Answer:
         values = asdict(self)
         del values["text"]
         return {**values, "abstention": str(self.abstention)}
+
+
+def rests_on_nothing(answer: Answer) -> bool:
+    """Whether the passages have hardly a word of it: then the documents do not say it."""
+    kinds = {flag.kind for flag in answer.flags}
+    is_supported = any(citation.score >= MIN_SUPPORT for citation in answer.citations)
+    return FlagKind.UNSUPPORTED in kinds and not is_supported
 
 
 def answer_from(text: str, evidence: Mapping[str, Any]) -> Answer | None:

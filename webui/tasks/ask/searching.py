@@ -1,8 +1,11 @@
 """The search before an answer: among which documents, what was found, is any of it relevant.
 
-Knows the library; knows nothing about models or prompts.
+A search always finds something, and its own scores depend on how much is in the index. What
+compares everywhere is the share of a question's words that its best passage has
+(docs/decisions/0060). Knows the library; knows nothing about models or prompts.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -11,30 +14,95 @@ from webui.documents.search.retriever import Found, Passage
 from webui.errors import AppError
 from webui.storage import Document, DocumentChoice, Documents, DocumentStatus, NotFoundError
 from webui.strings import Language, text
-from webui.tasks.ask.relevance import QuestionWords
-from webui.tasks.ask.result import NumberedPassage
+from webui.tasks.ask.result import Citation, NumberedPassage
+from webui.text.dates import days_in, without_days
+from webui.text.features import features, normal
 from webui.text.pages import Kind, Span
 from webui.text.places import Place
 from webui.text.splitter import Source
 
 MAX_FOUND = 20
-MIN_RELEVANCE = 0.25  # by words; see docs/decisions/0060
+MIN_RELEVANCE = 0.5  # by words; see docs/decisions/0115
 MAX_QUESTION_CHARS = 2_000  # searched for; the model reads all of it
+MAX_NAMED = 3  # files in one sentence
+
+# Words that ask, or speak of the documents as a whole: no passage has to have them.
+_ASKING = re.compile(
+    "何|誰|どこ|いつ|いくつ|いくら|どれ|どの|どんな|どう|なぜ|なに|だれ|どちら|ですか|ますか|でしょうか"
+    "|ください|下さい|教えて|この資料|資料|文書|について|内容|要約|要点|概要|まとめ|説明"
+    r"|\b(?:what|who|whom|whose|where|when|why|how|which|many|much|please|tell|explain|document"
+    r"|documents|summary|summarize|summarise)\b",
+    re.IGNORECASE,
+)
+_HIRAGANA = re.compile("[\u3041-\u309f]")
+_SINGLE = re.compile("(?<![一-龠々ァ-ヶー])[一-龠々](?![一-龠々ァ-ヶー])")  # 働 in で働いている
+_GAP = re.compile(r"(?<=[^\x00-\x7f])[ \u3000](?=[^\x00-\x7f])")  # 北野 みなと is one name
 
 
 class AskError(AppError):
     """There is nothing that the question could be answered from."""
 
 
+NEAR_BEST = 0.6  # of the best score: what scores less answers .007 of the questions, and costs half
+MAX_BY_MEANING = 4
+
+
 @dataclass(frozen=True, slots=True)
 class Searched:
-    """The passages are numbered as they rank; the best one comes first."""
+    """The passages are numbered as they rank; the best one comes first.
+
+    `num_worth` of them are worth reading.
+    """
 
     question: str
     passages: tuple[NumberedPassage, ...] = ()
+    num_worth: int = 0
     is_relevant: bool = False
     used_vectors: bool = False
     notices: tuple[str, ...] = field(default=())
+
+
+class QuestionWords:
+    """What a question is about: its words, and its days in whatever form they are written.
+
+    Of Japanese the pairs of kanji and of katakana, and single kanji; where a word ends and a
+    particle begins (岡で) is grammar.
+    """
+
+    def __init__(self, question: str) -> None:
+        plain = _ASKING.sub(" ", normal(without_days(question)))
+        pairs = {pair for pair in features(plain) if not _HIRAGANA.search(pair)}
+        self._days = days_in(question)
+        self._single = frozenset(_SINGLE.findall(plain))
+        self._features = pairs - self._single
+
+    @property
+    def is_empty(self) -> bool:
+        """It names nothing that could be searched for."""
+        return not (self._features or self._single or self._days)
+
+    @property
+    def spellings(self) -> str:
+        """Other forms of its days: a file's name has its own."""
+        return " ".join(form for day in self._days for form in day.spellings)
+
+    def has_days(self) -> bool:
+        return bool(self._days)
+
+    def num_days_in(self, text: str) -> int:
+        """How many of its days `text` speaks of."""
+        said = days_in(text) if self._days else []
+        return sum(any(day.is_said_by(other) for other in said) for day in self._days)
+
+    def share_in(self, text: str) -> float:
+        """0..1: how much of it `text` speaks of. A day counts like two words."""
+        if self.is_empty:
+            return 0.0
+        found = len(self._features & (features(text) | features(_GAP.sub("", text))))
+        plain = normal(text)
+        found += sum(kanji in plain for kanji in self._single)
+        total = len(self._features) + len(self._single) + 2 * len(self._days)
+        return min(1.0, (found + 2 * self.num_days_in(text)) / total)
 
 
 class Searcher:
@@ -51,24 +119,27 @@ class Searcher:
         choice: DocumentChoice,
         language: Language,
         *,
-        search_for: str = "",
+        names_failed: bool = True,
     ) -> Searched:
-        """The best passages for `question`; `search_for`: other words to find them by.
+        """The best passages for `question`. `names_failed`: say which files cannot be read.
 
         Raises AskError when there is no document to search in.
         """
-        among, notices = self._among(owner, choice, language)
-        wanted = (search_for or question)[:MAX_QUESTION_CHARS]
-        found = self._library.search(owner, wanted, MAX_FOUND, among)
+        among, notices = self._among(owner, choice, language, names_failed=names_failed)
+        wanted = question[:MAX_QUESTION_CHARS]
+        words = QuestionWords(wanted)
+        found = self._library.search(owner, f"{wanted} {words.spellings}".strip(), MAX_FOUND, among)
         if found.problem is not None:
             notices.append(found.problem.message(language))
-        words = QuestionWords(wanted)
         if words.is_empty:
             notices.append(text("ask.names_nothing", language))
         passages = self._numbered(owner, found.passages, words)
         least = MIN_RELEVANCE if self._goes_by_words(found) else 0.0
         is_relevant = any(passage.relevance >= least for passage in passages)
-        return Searched(question, passages, is_relevant, found.used_vectors, tuple(notices))
+        num_worth = _num_worth(passages, by_words=not found.used_vectors)
+        return Searched(
+            question, passages, num_worth, is_relevant, found.used_vectors, tuple(notices)
+        )
 
     def _goes_by_words(self, found: Found) -> bool:
         """Not where an embedder of the user's choice has found other words of the same meaning.
@@ -90,6 +161,31 @@ class Searcher:
             return span
         return Source(pages).span(span.char_from + start, span.char_from + end)
 
+    def citation(
+        self,
+        owner: str,
+        at: tuple[int, int],
+        passage: NumberedPassage,
+        quoted: tuple[int, int],
+        is_marked: bool,
+        score: float,
+    ) -> Citation:
+        """Characters `at` of an answer rest on characters `quoted` of a passage's text."""
+        span = self.place(owner, passage, *quoted)
+        page = span.page_from if passage.page else 0
+        return Citation(
+            *at,
+            passage.number,
+            passage.document_id,
+            passage.file,
+            page,
+            span,
+            passage.text[slice(*quoted)],
+            score,
+            is_marked,
+            self.where(owner, passage.document_id, span),
+        )
+
     def where(self, owner: str, document_id: str, span: Span) -> Place | None:
         """Sheet and cells, slide, heading…; None where there are pages, or nothing any more."""
         try:
@@ -98,17 +194,30 @@ class Searcher:
             return None
 
     def _among(
-        self, owner: str, choice: DocumentChoice, language: Language
+        self, owner: str, choice: DocumentChoice, language: Language, *, names_failed: bool
     ) -> tuple[list[str] | None, list[str]]:
         """Ids of the chosen documents, None for all; and what to say about them."""
         chosen = self._chosen(owner, choice)
         if not chosen:
             raise AskError("ask.no_documents" if choice.is_everything else "ask.choice_gone")
-        num_unread = sum(document.status is not DocumentStatus.READY for document in chosen)
-        if num_unread == len(chosen):
-            raise AskError("ask.not_read_yet", n=num_unread)
-        notices = [text("ask.some_unread", language, n=num_unread)] if num_unread else []
+        failed = [one for one in chosen if one.status is DocumentStatus.FAILED]
+        num_pending = sum(one.status in _PENDING for one in chosen)
+        if len(failed) == len(chosen):
+            raise AskError("ask.none_readable", n=len(failed), files=_named(failed, language))
+        if num_pending + len(failed) == len(chosen):
+            raise AskError("ask.not_read_yet", n=num_pending)
+        notices = [text("ask.some_unread", language, n=num_pending)] if num_pending else []
+        if failed and names_failed:
+            files = _named(failed, language)
+            notices.append(text("ask.some_failed", language, n=len(failed), files=files))
         return None if choice.is_everything else [item.id for item in chosen], notices
+
+    def names(self, owner: str, choice: DocumentChoice) -> list[str]:
+        """Of the chosen documents that can be read. Raises AskError where there are none."""
+        chosen = self._chosen(owner, choice)
+        if not chosen:
+            raise AskError("ask.no_documents" if choice.is_everything else "ask.choice_gone")
+        return [one.name for one in chosen if one.status is not DocumentStatus.FAILED]
 
     def _chosen(self, owner: str, choice: DocumentChoice) -> list[Document]:
         everything = self._documents.documents(owner)
@@ -120,6 +229,10 @@ class Searcher:
     def _numbered(
         self, owner: str, found: Sequence[Passage], words: QuestionWords
     ) -> tuple[NumberedPassage, ...]:
+        if (
+            words.has_days()
+        ):  # of two minutes that differ in nothing else, those of the day asked for
+            found = sorted(found, key=lambda one: -words.num_days_in(_all_of(one)))
         paged = {id for id in {p.document_id for p in found} if self._has_pages(owner, id)}
         return tuple(
             NumberedPassage(
@@ -131,9 +244,7 @@ class Searcher:
                 passage.span,
                 passage.text,
                 passage.score,
-                round(
-                    words.share_in(f"{passage.document_name}\n{passage.title}\n{passage.text}"), 3
-                ),
+                round(words.share_in(_all_of(passage)), 3),
                 self.where(owner, passage.document_id, passage.span),
             )
             for number, passage in enumerate(found, start=1)
@@ -144,6 +255,26 @@ class Searcher:
             return self._documents.document(owner, document_id).kind == Kind.PDF
         except NotFoundError:  # removed meanwhile
             return False
+
+
+def _num_worth(passages: Sequence[NumberedPassage], *, by_words: bool) -> int:
+    """How many of the first are worth a model's time. Scores by meaning have no zero."""
+    if not by_words:
+        return MAX_BY_MEANING
+    least = NEAR_BEST * max((passage.score for passage in passages), default=0.0)
+    return sum(passage.score >= least for passage in passages)
+
+
+_PENDING = (DocumentStatus.WAITING, DocumentStatus.READING)
+
+
+def _all_of(passage: Passage) -> str:
+    return f"{passage.document_name}\n{passage.title}\n{passage.text}"
+
+
+def _named(documents: Sequence[Document], language: Language) -> str:
+    names = text("ask.separator", language).join(one.name for one in documents[:MAX_NAMED])
+    return names if len(documents) <= MAX_NAMED else names + text("ask.and_more", language)
 
 
 def in_order_of(

@@ -215,20 +215,24 @@ def _asking(
     """The last message of `path` as a question about the conversation's documents."""
     settings = conversation.sampling
     turns: list[PastTurn] = []
-    earlier = None
+    last = None
     for message in path[:-1]:
         if message.role is Role.USER:
             turns.append(PastTurn(message.content))
         elif turns:
-            earlier = answer_from(message.content, message.evidence)
-            question = earlier.question if earlier else turns[-1].question
+            answer = answer_from(message.content, message.evidence)
+            if answer and not answer.question:  # small talk: nothing to come back to
+                del turns[-1]
+                continue
+            last = answer
+            question = answer.question if answer else turns[-1].question
             turns[-1] = PastTurn(question, message.content)
     return Asking(
         path[-1].content,
         conversation.owner,
         conversation.documents,
         tuple(turns),
-        earlier.passages if earlier else (),
+        last,
         model_id,
         Wishes(
             settings,
