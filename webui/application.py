@@ -8,7 +8,7 @@ import asyncio
 from functools import cached_property
 
 from webui.config import DATABASE, FAMILIES, PROJECT_DIR, Settings
-from webui.credentials import Credentials
+from webui.credentials import Credentials, login_needed
 from webui.documents.library import Library
 from webui.documents.process import DocumentReader
 from webui.documents.search.embedder_process import LocalEmbedder
@@ -17,6 +17,7 @@ from webui.documents.search.retriever import MakeStore
 from webui.documents.search.stores import faiss_stores, milvus_stores
 from webui.engine.options import OptionsMemory
 from webui.engine.pool import EnginePool
+from webui.errors import AppError
 from webui.jobs import Jobs
 from webui.models import Catalog
 from webui.storage import Storage
@@ -30,6 +31,10 @@ from webui.tasks.summarize.summarizer import Summarizer
 USER_SCOPE = "kajogaki.user"  # where the gate writes down who a request comes from
 BUILTIN_MODELS = PROJECT_DIR / "models" / "builtin"
 BUILTIN_EMBEDDER = PROJECT_DIR / "models" / "builtin-embedder"
+
+
+class AdminNeededError(AppError):
+    """What everybody shares (models, their files, the index) only administrators change."""
 
 
 class Application:
@@ -82,6 +87,17 @@ class Application:
     @cached_property
     def credentials(self) -> Credentials:
         return Credentials(self.settings.data_dir)
+
+    # --- who may what ----------------------------------------------------------------------------
+
+    def is_admin(self, owner: str) -> bool:
+        """Whether `owner` may change what everybody shares. Whoever needs no login is alone."""
+        return not login_needed(self.settings) or self.credentials.is_admin(owner)
+
+    def check_admin(self, owner: str) -> None:
+        """Raises AdminNeededError."""
+        if not self.is_admin(owner):
+            raise AdminNeededError("login.admin_needed")
 
     # --- models ----------------------------------------------------------------------------------
 

@@ -110,6 +110,13 @@ class Settings:
         "ベクトルを置く Milvus（URL か milvus-lite のファイル。空はこのアプリの中の FAISS）",
         "Milvus for the vectors (URL or milvus-lite file; empty = FAISS inside the app)",
     )
+    convert_from: str = _setting(
+        "",
+        "ページから変換できるモデルのあるフォルダー（コンマ区切り。"
+        "空はモデルの置き場所と、ログインのないときはホーム）",
+        "folders whose models the page may convert, separated by commas "
+        "(empty = the models folder, and without a login the home folder)",
+    )
     tokens_per_minute: int = _setting(
         0,
         "API で一人が 1 分に使えるトークン数（0 は無制限）",

@@ -8,6 +8,7 @@ import asyncio
 import random
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -167,7 +168,8 @@ def test_it_happens_by_itself_while_the_server_runs(storage: Storage, tmp_path: 
         await asyncio.gather(task, return_exceptions=True)
         assert holds(tmp_path, "ひとりでに消える") == []
 
-    asyncio.run(test())
+    with ThreadPoolExecutor(1) as thread:  # in this one a browser's loop may be running
+        thread.submit(asyncio.run, test()).result()
 
 
 def test_a_reader_in_the_middle_only_delays_it(storage: Storage, tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ export function drawEmbedder(line) {
     total: embedder.num_chunks.toLocaleString(), others: embedder.other_models.join("、") });
   if (line.dataset.shows === text + embedder.problem) return;
   line.dataset.shows = text + embedder.problem;
-  const again = embedder.state === "outdated" ? h("button", { type: "button", class: "button small",
-    onclick: () => act("reembed") }, s("reembed")) : null;
+  const again = embedder.state !== "outdated" ? null : !embedder.may_reembed
+    ? h("span", {}, s("admins_only")) : h("button", { type: "button", class: "button small",
+    onclick: () => act("reembed") }, s("reembed"));
   const lines = [h("span", {}, text), again, embedder.problem ? h("span", { class: "warn" }, embedder.problem) : null];
   line.replaceChildren(...lines.filter(Boolean));
 }

@@ -107,13 +107,25 @@ function draw() {
     if (drawn.get(name) === text || ["INPUT", "SELECT", "TEXTAREA"].includes(focused?.tagName)) continue;
     drawn.set(name, text);
     place.replaceChildren(...[part()].filter(Boolean));
+    if (!page.view.may_change) lock(place);
     const key = focused?.dataset.key;
     if (key) place.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus();
   }
 }
 
 function head() {
-  return h("header", { class: "models-head" }, h("h1", {}, s("title")));
+  return h("header", { class: "models-head" }, h("h1", {}, s("title")),
+    page.view.may_change ? null : h("p", { class: "quiet", id: "admins-only" }, s("admins_only")));
+}
+
+/** What only administrators may do cannot be pressed; the server refuses it anyway. */
+function lock(place) {
+  for (const control of place.querySelectorAll("button.button, select.button, .options :is(input, select), form :is(input, select)")) {
+    if (control.dataset.free) continue;
+    control.disabled = true;
+    control.title = s("admins_only");
+    control.setAttribute("aria-describedby", "admins-only");
+  }
 }
 
 function memory() {

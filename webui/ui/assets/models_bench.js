@@ -119,5 +119,5 @@ function saveAs(name, type, text) {
     const link = h("a", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-  }, { "data-key": name });
+  }, { "data-key": name, "data-free": "true" });
 }

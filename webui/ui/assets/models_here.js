@@ -44,7 +44,7 @@ function modelButtons(one) {
   if (one.state === "loading") return [h("span", { class: "quiet" }, s("loading"))];
   const busy = Boolean(page.view.job?.is_running);
   return [
-    one.state === "ready" ? button(s("talk"), () => talk(one), { ...key(s("talk")), class: "button primary" }) : null,
+    one.state === "ready" ? button(s("talk"), () => talk(one), { ...key(s("talk")), class: "button primary", "data-free": "true" }) : null,
     one.state === "ready"
       ? unload
       : button(s("load"), () => load(one), { ...key(s("load")), class: "button primary" }),

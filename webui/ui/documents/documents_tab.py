@@ -103,6 +103,7 @@ class DocumentsEvents:
         view = documents_view(
             self._library, self._documents, owner, language, collection, num_shown
         )
+        view["embedder"]["may_reembed"] = self._application.is_admin(owner)
         test = self._tests.view(owner, view["collection"], language)
         return head | view | {"test": test}
 
@@ -168,6 +169,7 @@ class DocumentsEvents:
         self._tests.close(owner)
 
     def reembed(self, owner: str, data: dict[str, Any]) -> None:
+        self._application.check_admin(owner)  # it is everybody's index
         self._library.reembed()
 
     def recognise(self, owner: str, data: dict[str, Any]) -> None:

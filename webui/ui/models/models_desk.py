@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from webui.application import Application
+from webui.config import Settings
+from webui.credentials import login_needed
 from webui.engine.memory import available_bytes, resident_bytes
 from webui.engine.options import ModelOptions, OptionsMemory, options_of
 from webui.errors import AppError
@@ -143,11 +145,9 @@ class ModelsDesk:
         self._begin_job(Job("quantize", spec.id, target.name), work)
 
     def convert(self, folder: str, kind: str) -> None:
-        """A local Hugging Face folder into a GGUF. Raises AppError."""
-        source = Path(folder.strip()).expanduser()
-        if not folder.strip() or not source.is_absolute():
-            raise AppError("convert.no_folder", folder=folder.strip()[:200])
-        target = self.application.catalog.models_dir / f"{source.resolve().name}-{kind}.gguf"
+        """A local Hugging Face folder, where the page may look, into a GGUF. Raises AppError."""
+        source = allowed_folder(folder.strip(), self.application.settings)
+        target = self.application.catalog.models_dir / f"{source.name}-{kind}.gguf"
         work = self._made(convert(source, target, kind))
         self._begin_job(Job("convert", "", target.name), work)
 
@@ -262,6 +262,33 @@ class ModelsDesk:
 
     def chosen(self, model_id: str) -> ModelOptions:
         return self.options.of(model_id)
+
+
+def allowed_folder(named: str, settings: Settings) -> Path:
+    """The folder that a reader of the page named. Raises AppError, the same whether it exists."""
+    allowed = [path.resolve() for path in source_folders(settings)]
+    folder = Path.home() / named[2:] if named.startswith("~/") else Path(named)
+    try:
+        source = folder.resolve()
+        is_allowed = folder.is_absolute() and any(map(source.is_relative_to, allowed))
+    except (OSError, RuntimeError, ValueError):  # a loop of links, a NUL
+        is_allowed = False
+    if not named or not is_allowed:
+        raise AppError(
+            "convert.folder_not_allowed",
+            folder=named[:200],
+            allowed=", ".join(map(str, allowed)),
+        )
+    return source
+
+
+def source_folders(settings: Settings) -> list[Path]:
+    """Where models to be converted may lie: as set, else the models folder, and at one's own
+    machine the home folder too."""
+    if settings.convert_from:
+        return [Path(part.strip()) for part in settings.convert_from.split(",") if part.strip()]
+    own = [] if login_needed(settings) else [Path.home()]
+    return [settings.models_dir, *own]
 
 
 def header_of(spec: ModelSpec) -> GgufHeader:

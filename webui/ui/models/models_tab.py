@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from webui.application import Application
+from webui.config import LOCAL_USER
 from webui.engine.options import options_of
 from webui.ui.chat.chat_events import telling
 from webui.ui.chat.chat_tab import AT_ONCE, ChatTab, drawn_by
@@ -48,12 +49,16 @@ class ModelsEvents:
     async def on_models(self, event: gr.EventData, request: gr.Request) -> Any:
         """Do `action`, then answer with the view. Raises AppError."""
         data = event._data if isinstance(event._data, dict) else {}
-        language = language_of(request.cookies)
+        owner, language = request.username or LOCAL_USER, language_of(request.cookies)
+        action = text_of(data, "action")
+        if action not in READING:
+            self._application.check_admin(owner)
         desk = self._desk = self._desk or ModelsDesk(self._application)
-        shown = await self._act(desk, text_of(data, "action"), data)
+        shown = await self._act(desk, action, data)
         if shown is None:
             is_first = data.get("first") is True
             shown = await asyncio.to_thread(models_view, desk, language, with_strings=is_first)
+            shown["may_change"] = self._application.is_admin(owner)
         return shown
 
     async def _act(
@@ -78,6 +83,7 @@ class ModelsEvents:
         return None
 
 
+READING = ("", "show", "poll", "preview")  # everything else is for administrators
 ACTIONS: dict[str, Callable[[ModelsDesk, dict[str, Any]], None]] = {  # that do not wait
     "download": lambda desk, data: desk.download(text_of(data, "entry"), text_of(data, "file")),
     "download_other": lambda desk, data: desk.download_other(
