@@ -5,6 +5,7 @@ says what it means in both languages; the settings table in the docs is checked 
 """
 
 import argparse
+import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping
@@ -95,6 +96,11 @@ class Settings:
         "このサーバーに付けた名前（コンマ区切り。Host の確認に使う）",
         "names under which this server answers, separated by commas (for the Host check)",
     )
+    proxy: str = _setting(
+        "",
+        "前に立つリバースプロキシのアドレス（コンマ区切り。X-Forwarded-For を信じる相手）",
+        "addresses of the reverse proxy in front, whose X-Forwarded-For is believed",
+    )
     embedder: str = _setting(
         "",
         "資料の検索に使う埋め込みモデル（名前かフォルダー。空は入っているもの、off は使わない）",
@@ -135,6 +141,7 @@ class Settings:
         _check_range("max_waiting", self.max_waiting, 1, 10_000)
         _check_range("max_waiting_per_user", self.max_waiting_per_user, 1, 10_000)
         _check_range("tokens_per_minute", self.tokens_per_minute, 0, 1 << 40)
+        _check_addresses("proxy", self.proxy)
         for item in fields(self):
             choices = item.metadata["choices"]
             if choices and getattr(self, item.name) not in choices:
@@ -207,3 +214,12 @@ def _convert(name: str, kind: Any, raw: Any) -> Any:
 def _check_range(name: str, value: float, low: int, high: int) -> None:
     if not low <= value <= high:
         raise SettingsError("app.bad_value", name=name, value=value)
+
+
+def _check_addresses(name: str, value: str) -> None:
+    """Addresses or networks, separated by commas; "*" would believe everybody."""
+    for part in filter(None, map(str.strip, value.split(","))):
+        try:
+            ipaddress.ip_network(part)
+        except ValueError as error:
+            raise SettingsError("app.bad_value", name=name, value=value) from error

@@ -7,8 +7,6 @@ The page is entered with name and password and then carries a cookie; programs s
 import asyncio
 import html
 import json
-import time
-from collections import deque
 from http.cookies import CookieError, SimpleCookie
 
 from fastapi import APIRouter, Request, Response
@@ -16,6 +14,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from webui.api.login_limit import LoginLimit, TooManyTriesError
 from webui.application import USER_SCOPE
 from webui.config import LOCAL_USER
 from webui.credentials import SESSION_S, Credentials
@@ -25,9 +24,7 @@ from webui.ui.language import language_of
 SESSION_COOKIE = "kajogaki_session"
 OPEN_PATHS = frozenset({"/login", "/health", "/page/icon.svg"})
 KEY_PATHS = ("/v1/", "/metrics")
-MAX_FAILURES = 5  # from one address …
-FAILURE_WINDOW_S = 60.0  # … within this time; then it has to wait
-MAX_ADDRESSES = 10_000
+MAX_CHECKED_AT_ONCE = 2  # passwords; each takes 16 MiB and all of a core
 LOGIN_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; " + (
     "connect-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'"
 )
@@ -107,33 +104,11 @@ class LoginBody(BaseModel):
     password: str = Field(max_length=1000)
 
 
-class _Failures:
-    """Wrong passwords by address, so that nobody can try many."""
-
-    def __init__(self) -> None:
-        self._times: dict[str, deque[float]] = {}
-
-    def wait_s(self, address: str) -> float:
-        times = self._times.get(address, deque())
-        while times and times[0] < time.monotonic() - FAILURE_WINDOW_S:
-            times.popleft()
-        return times[0] + FAILURE_WINDOW_S - time.monotonic() if len(times) >= MAX_FAILURES else 0
-
-    def add(self, address: str) -> None:
-        if len(self._times) >= MAX_ADDRESSES:
-            self._times.pop(next(iter(self._times)))
-        self._times.setdefault(address, deque(maxlen=MAX_FAILURES)).append(time.monotonic())
-
-    def forgive(self, address: str) -> None:
-        """The last one was right."""
-        if self._times.get(address):
-            self._times[address].pop()
-
-
 def login_routes(credentials: Credentials) -> APIRouter:
     """GET and POST /login, POST /logout."""
     router = APIRouter()
-    failures = _Failures()
+    limit = LoginLimit()
+    checking = asyncio.Semaphore(MAX_CHECKED_AT_ONCE)
 
     @router.get("/login")
     async def login_page(request: Request) -> HTMLResponse:
@@ -146,18 +121,23 @@ def login_routes(credentials: Credentials) -> APIRouter:
     @router.post("/login")
     async def login(request: Request) -> JSONResponse:
         language = language_of(request.cookies)
-        address = request.client.host if request.client else ""
-        if wait_s := failures.wait_s(address):
-            sentence = text("login.too_many", language, seconds=int(wait_s) + 1)
-            return JSONResponse({"error": sentence}, 429, {"Retry-After": str(int(wait_s) + 1)})
+        # First all of the body: what waits for it has neither been counted nor let through.
         body = _login_body(await request.body())
         if body is None:
             return JSONResponse({"error": text("login.wrong", language)}, 400)
-        # Counted before it is checked: many at once are many tries.
-        failures.add(address)
-        if not await asyncio.to_thread(credentials.is_password, body.user, body.password):
+        try:
+            attempt = limit.begin(request.client.host if request.client else "", body.user)
+            await limit.turn(attempt)
+        except TooManyTriesError as error:
+            seconds = int(error.wait_s) + 1
+            sentence = text("login.too_many", language, seconds=seconds)
+            return JSONResponse({"error": sentence}, 429, {"Retry-After": str(seconds)})
+        async with checking:
+            check = (credentials.is_password, body.user, body.password)
+            is_right = await asyncio.to_thread(*check)
+        if not is_right:
             return JSONResponse({"error": text("login.wrong", language)}, 401)
-        failures.forgive(address)
+        limit.forgive(attempt)
         response = JSONResponse({"user": body.user})
         response.set_cookie(
             SESSION_COOKIE,

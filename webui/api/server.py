@@ -55,7 +55,13 @@ def serve(application: Application, on_ready: Callable[[str], None]) -> None:
         gc.collect()
         gc.freeze()
         config = uvicorn.Config(
-            web, log_config=None, access_log=False, timeout_graceful_shutdown=SHUTDOWN_S
+            web,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=SHUTDOWN_S,
+            # Otherwise everybody on this machine could write down where he comes from.
+            proxy_headers=bool(settings.proxy),
+            forwarded_allow_ips=settings.proxy,
         )
         name = f"[{settings.host}]" if ":" in settings.host else settings.host
         _Server(config, lambda: on_ready(f"http://{name}:{port}/"), end_streams).run([listener])
