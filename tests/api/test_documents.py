@@ -36,8 +36,8 @@ def test_a_page_is_a_picture_and_nothing_else(http: httpx.Client) -> None:
     shown = picture(http, added["document"])
     assert shown.content.startswith(b"\x89PNG")
     assert shown.headers["content-type"] == "image/png"
-    assert shown.headers["content-security-policy"] == "default-src 'none'"
-    assert shown.headers["cache-control"].startswith("private")
+    assert shown.headers["content-security-policy"] == "default-src 'none'; sandbox"
+    assert shown.headers["cache-control"] == "no-store"
     assert http.get(f"/documents/{added['document']}/pages/9.png").status_code == 422
     again = upload(http, FILE, "b.pdf").json()
     assert (again["document"], again["is_new"]) == (added["document"], False)

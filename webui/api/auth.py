@@ -133,8 +133,7 @@ def login_routes(credentials: Credentials) -> APIRouter:
             sentence = text("login.too_many", language, seconds=seconds)
             return JSONResponse({"error": sentence}, 429, {"Retry-After": str(seconds)})
         async with checking:
-            check = (credentials.is_password, body.user, body.password)
-            is_right = await asyncio.to_thread(*check)
+            is_right = await asyncio.to_thread(credentials.is_password, body.user, body.password)
         if not is_right:
             return JSONResponse({"error": text("login.wrong", language)}, 401)
         limit.forgive(attempt)

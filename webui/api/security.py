@@ -5,6 +5,7 @@ by cross-site requests (Origin), by a page in a frame.
 """
 
 import json
+import logging
 import re
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -12,6 +13,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 import psutil
+from starlette.requests import ClientDisconnect
 
 from webui.strings import Language
 from webui.ui.boot import ASSETS_PATH, with_boot
@@ -22,6 +24,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+logger = logging.getLogger(__name__)
 
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 EVERYWHERE = ("0.0.0.0", "::")
@@ -89,6 +93,8 @@ class RequestCheck:
             await self._app(scope, _limited(receive, _limit(scope)), send)
         except _BodyTooLargeError:
             await _refuse(send, 413, TOO_LARGE.format(limit=_limit(scope)))
+        except ClientDisconnect:  # half a body: nobody to answer, nothing for the log
+            logger.debug("a client went away in the midst of a body")
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str]:
         if not scope["path"].startswith("/"):  # an address of another server, for a proxy

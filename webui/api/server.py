@@ -15,6 +15,13 @@ from fastapi import FastAPI
 from starlette.routing import Mount
 
 from webui.api.auth import Gate, login_routes
+from webui.api.connections import (
+    ACCEPTED_AT_ONCE,
+    LISTEN_QUEUE,
+    bounded_protocol,
+    bounds_for,
+    raise_file_limit,
+)
 from webui.api.documents import document_routes
 from webui.api.files import file_routes
 from webui.api.gradio_routes import GradioDoor
@@ -33,7 +40,6 @@ from webui.tasks.purging import purge_at_stop, purge_regularly
 from webui.ui.environment import prepare_gradio
 
 SHUTDOWN_S = 10
-BACKLOG = 2048
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +54,8 @@ def serve(application: Application, on_ready: Callable[[str], None]) -> None:
     The port is taken first, so that a taken one is reported before anything slow begins.
     """
     settings = application.settings
+    if settings.log_level != "DEBUG":  # it warns of every connection that sends nonsense
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     with listen(settings.host, settings.port) as listener:
         port = listener.getsockname()[1]
         web, end_streams = create_app(application, port)
@@ -60,6 +68,9 @@ def serve(application: Application, on_ready: Callable[[str], None]) -> None:
             access_log=False,
             timeout_graceful_shutdown=SHUTDOWN_S,
             # Otherwise everybody on this machine could write down where he comes from.
+            http=bounded_protocol(bounds_for(raise_file_limit(), settings.proxy)),
+            ws="none",
+            backlog=ACCEPTED_AT_ONCE,
             proxy_headers=bool(settings.proxy),
             forwarded_allow_ips=settings.proxy,
         )
@@ -107,7 +118,7 @@ def listen(host: str, port: int) -> socket.socket:
         if os.name == "posix":  # elsewhere it would let two programs share a port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-        listener.listen(BACKLOG)
+        listener.listen(LISTEN_QUEUE)
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
@@ -126,6 +137,8 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(LISTEN_QUEUE)  # uvicorn has made it as short as what is taken at once
         if self.started:
             self._on_started()
 
