@@ -1,6 +1,7 @@
 """The routes of documents: what is taken, what is refused with one sentence, who sees what."""
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
@@ -14,6 +15,16 @@ from webui.storage import Storage
 
 FILE = pdf([set_lines(["年次有給休暇は十日である。"])])
 READ_S = 60.0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def emptied(server: Server) -> Iterator[None]:
+    """The server is every test's: what was added here would answer questions elsewhere."""
+    yield
+    storage = Storage(server.folder / "data" / "kajogaki.db")
+    for one in storage.documents.collections("local"):
+        storage.documents.delete_collection("local", one.id)
+    storage.close()
 
 
 def upload(http: httpx.Client, content: bytes, name: str = "a.pdf", **more: str) -> httpx.Response:
