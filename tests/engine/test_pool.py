@@ -154,6 +154,28 @@ def test_the_idle_timer_spares_what_was_used_since(standin: Path, tmp_path: Path
     in_pool(standin, tmp_path, test)
 
 
+def test_a_question_does_not_wait_for_a_summary(standin: Path, tmp_path: Path) -> None:
+    """It stood 80 s behind one that had all places of its model."""
+
+    async def steps(pool: EnginePool) -> None:
+        async with aclosing(pool.leased("one", weight=2, is_background=True)) as states:
+            async for state in states:
+                if isinstance(state, Waiting):
+                    continue
+                parts = [asyncio.create_task(_part(state, first)) for first in (300, 301)]
+                assert await answer(pool, "one")
+                assert not any(part.done() for part in parts)
+                assert all(await asyncio.gather(*parts))
+                return
+
+    in_pool(standin, tmp_path, steps)
+
+
+async def _part(engine: Engine, first: int) -> str:
+    events = engine.generate([first, 401], LONG, is_background=True)
+    return "".join([event.text async for event in events if isinstance(event, Delta)])
+
+
 def test_waiting_is_told_again_and_again(standin: Path, tmp_path: Path) -> None:
     async def test(pool: EnginePool) -> None:
         async with pool.lease("one"), pool.lease("one"):  # both slots

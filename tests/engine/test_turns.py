@@ -112,3 +112,22 @@ def test_nobody_starves(steps: list[tuple[int, bool]]) -> None:
         assert order[0] is (idle[0] if idle else order[0])
         queue.begin(order[0])
     assert sorted(map(id, queue.in_turn())) == sorted(map(id, queue.waiting))
+
+
+def test_the_background_takes_no_place_from_what_somebody_waits_for() -> None:
+    """A question stood behind a summary until that had ended."""
+    queue = turns()
+    summary, second = Ticket("m", "a", 7, True), Ticket("m", "a", 7, True)
+    question = Ticket("m", "a")
+    for ticket in (summary, second):
+        queue.add(ticket)
+    queue.begin(summary)
+    queue.add(question)
+    assert queue.in_turn() == [question, second]
+    assert queue.load_before(question) == 0 and queue.load_before(second) == 7
+    assert queue.load_of("m") == 7
+    shared = Turns(100, 100, is_shared=True)
+    for ticket in (summary, question):
+        shared.add(ticket)
+    shared.begin(summary)
+    assert not shared.is_at_limit(question, 1) and shared.is_at_limit(second, 8)

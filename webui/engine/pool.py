@@ -139,9 +139,16 @@ class EnginePool:
     # --- leases ----------------------------------------------------------------------------------
 
     async def leased(
-        self, model_id: str = "", owner: str = LOCAL_USER, weight: int = 1
+        self,
+        model_id: str = "",
+        owner: str = LOCAL_USER,
+        weight: int = 1,
+        *,
+        is_background: bool = False,
     ) -> AsyncGenerator[Waiting | Engine, None]:
         """Waiting at once and every HEARTBEAT_S, then the engine, which is ours until aclose().
+
+        `is_background`: whoever waits for an answer passes it; its calls must say the same.
 
         A dead worker is started again. Going away does not cancel a load that has begun.
         Raises TooBusyError, and why the model cannot be had.
@@ -151,7 +158,8 @@ class EnginePool:
             self._set_state(spec, LoadState.FAILED, error=spec.error)
             raise spec.error
         wanted = await self._want(spec)
-        ticket = Ticket(spec.id, owner, min(weight, self.most_at_once(wanted.load)))
+        at_once = min(weight, self.most_at_once(wanted.load))
+        ticket = Ticket(spec.id, owner, at_once, is_background)
         self.turns.add(ticket)
         self._wanted[ticket] = wanted
         grant = self._grants[ticket] = asyncio.get_running_loop().create_future()
@@ -244,7 +252,7 @@ class EnginePool:
                 return
 
     def _has_place(self, ticket: Ticket, resident: _Resident) -> bool:
-        num_running = self.turns.load_of(ticket.model_id)
+        num_running = self.turns.load_before(ticket)
         return num_running + ticket.weight <= resident.engine.load.n_slots
 
     def _grant(self, ticket: Ticket, resident: _Resident) -> None:

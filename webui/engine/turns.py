@@ -3,6 +3,8 @@
 Fair between people, not between requests: next is whoever has the fewest requests running, and of
 those the one who has waited longest. One person's hundred requests therefore stand behind
 another's first, and nobody starves: whoever has nothing running is only behind earlier ones.
+What nobody waits for, such as a summary, comes after all that somebody waits for, and takes no
+place from it: the worker lets it pause.
 Among several people one place of a model stays free for whoever has nothing running there.
 """
 
@@ -32,6 +34,7 @@ class Ticket:
     model_id: str
     owner: str
     weight: int = 1
+    is_background: bool = False
     arrived_at: float = field(default_factory=time.monotonic)
     began_at: float = 0.0
 
@@ -72,12 +75,13 @@ class Turns:
 
     def in_turn(self) -> list[Ticket]:
         """Those who wait, the next one first."""
-        num_before = Counter(ticket.owner for ticket in self.running)
-        ranked: list[tuple[int, int, Ticket]] = []
-        for ticket in self.waiting:
-            ranked.append((num_before[ticket.owner], len(ranked), ticket))
+        num_before = Counter(t.owner for t in self.running if not t.is_background)
+        ranked: list[tuple[bool, int, int, Ticket]] = []
+        for ticket in sorted(self.waiting, key=lambda t: t.is_background):
+            num_own = num_before[ticket.owner]
+            ranked.append((ticket.is_background, num_own, len(ranked), ticket))
             num_before[ticket.owner] += 1
-        return [ticket for _, _, ticket in sorted(ranked, key=lambda entry: entry[:2])]
+        return [ticket for *_, ticket in sorted(ranked, key=lambda entry: entry[:3])]
 
     def num_ahead(self, ticket: Ticket) -> int:
         """How many will be served before it."""
@@ -87,6 +91,17 @@ class Turns:
     def load_of(self, model_id: str) -> int:
         """Sequences that run on this model now."""
         return sum(ticket.weight for ticket in self.running if ticket.model_id == model_id)
+
+    def load_before(self, ticket: Ticket) -> int:
+        """Sequences that take places from `ticket`: those in the background make way."""
+        return sum(other.weight for other in self._beside(ticket))
+
+    def _beside(self, ticket: Ticket) -> list[Ticket]:
+        return [
+            other
+            for other in self.running
+            if other.model_id == ticket.model_id and other.is_background <= ticket.is_background
+        ]
 
     def most_at_once(self, num_slots: int) -> int:
         """Sequences that one owner may compute on a model of so many slots."""
@@ -98,10 +113,9 @@ class Turns:
         Whoever has something running there never takes the last free slot; so somebody who comes
         later waits only for other people's requests, never for one person's alone.
         """
-        running = [other for other in self.running if other.model_id == ticket.model_id]
-        if not any(other.owner == ticket.owner for other in running):
+        if not any(other.owner == ticket.owner for other in self._beside(ticket)):
             return False
-        return self.load_of(ticket.model_id) + ticket.weight > self.most_at_once(num_slots)
+        return self.load_before(ticket) + ticket.weight > self.most_at_once(num_slots)
 
     def _retry_after_s(self) -> int:
         """Guess from the last requests: how long until the queue has moved on."""

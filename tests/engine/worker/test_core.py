@@ -41,6 +41,23 @@ def test_together_gives_what_each_gives_alone(standin: Path, core: EngineCore) -
         alone.runner.close()
 
 
+def test_one_that_was_sent_back_goes_on_as_if_nothing_had_happened(standin: Path) -> None:
+    """A question takes the only slot from a part of a summary, and gives it back."""
+    part, question = prompts(2, seed=8)
+    only = make_core(standin, n_slots=1)
+    only.add(Request(1, part, GREEDY, is_background=True))
+    written: list[int] = []
+    while len(written) < 5:
+        written += [id for output in only.step() for id in output.new_ids]
+    done = run_all(only, [Request(2, question, GREEDY)])
+    alone = make_core(standin)
+    assert done[2].ids == run_all(alone, [Request(2, question, GREEDY)])[2].ids
+    assert (*written, *done[1].ids) == run_all(alone, [Request(1, part, GREEDY)])[1].ids
+    assert done[1].usage and done[1].usage.completion_tokens == GREEDY.max_tokens
+    for core in (only, alone):
+        core.runner.close()
+
+
 def test_logits_with_a_cached_prefix_are_those_of_a_cold_start(standin: Path) -> None:
     history, more = prompts(2, seed=3)
     cold, warm = make_core(standin), make_core(standin)

@@ -68,6 +68,83 @@ def test_words_in_the_background_leave_a_prompt_full_chunks() -> None:
     assert counts(step(scheduler)[0]).get(2, 0) < 63
 
 
+def test_what_somebody_waits_for_is_read_before_the_background() -> None:
+    """A question waited 80 s behind the parts of a summary."""
+    scheduler = make_scheduler(num_cells=4096)
+    for number in range(1, 4):
+        first = 1000 * number
+        add(scheduler, number, range(first, first + 500), max_tokens=20, is_background=True)
+    step(scheduler)
+    add(scheduler, 9, range(60), max_tokens=4)
+    batch, _ = step(scheduler)
+    assert counts(batch) == {9: 60}
+    assert len(run_until_done(scheduler)) == 4
+
+
+def test_a_step_makes_way_only_while_it_reads_in_the_background() -> None:
+    """It may take seconds; one that writes takes none, and others wait for their own."""
+    scheduler = make_scheduler()
+    add(scheduler, 1, range(100, 120), is_background=True)
+    assert step(scheduler)[0].is_background_reading
+    assert not step(scheduler)[0].is_background_reading
+    add(scheduler, 2, range(40))
+    assert not step(scheduler)[0].is_background_reading
+    assert not Batch((), ()).is_background_reading
+
+
+def test_one_in_front_takes_the_place_of_the_newest_in_the_background() -> None:
+    scheduler = make_scheduler(num_slots=2, num_cells=400)
+    add(scheduler, 1, range(100, 150), max_tokens=60, is_background=True)
+    add(scheduler, 2, range(200, 250), max_tokens=60, is_background=True)
+    add(scheduler, 3, range(300, 350), max_tokens=60, is_background=True)
+    for _ in range(4):
+        step(scheduler)
+    add(scheduler, 9, range(40), max_tokens=4)
+    batch, _ = step(scheduler)
+    assert counts(batch)[9] > 1 and scheduler.problems() == []
+    assert [sequence.request_id for sequence in scheduler.running] == [1, 9]
+    assert [sequence.request_id for sequence in scheduler.waiting] == [2, 3]
+    finished = run_until_done(scheduler)
+    assert [output.request_id for output in finished][0] == 9
+    lengths = {
+        output.request_id: output.usage.completion_tokens for output in finished if output.usage
+    }
+    assert lengths == {1: 60, 2: 60, 3: 60, 9: 4}
+    assert all(o.usage.cached_tokens <= o.usage.prompt_tokens for o in finished if o.usage)
+
+
+def test_a_long_prompt_in_front_needs_the_cells_of_the_background() -> None:
+    scheduler = make_scheduler(num_slots=4, num_cells=300)
+    for number in (1, 2, 3):
+        first = 100 * number
+        add(scheduler, number, range(first, first + 40), max_tokens=40, is_background=True)
+    step(scheduler)
+    add(scheduler, 9, range(1000, 1200), max_tokens=50)
+    step(scheduler)
+    assert scheduler.running[-1].request_id == 9 and scheduler.problems() == []
+    assert len(run_until_done(scheduler)) == 4
+
+
+def test_the_background_goes_on_beside_an_endless_stream_of_prompts() -> None:
+    scheduler = make_scheduler(num_cells=100_000)
+    add(scheduler, 1, range(50_000, 50_020), max_tokens=2, is_background=True)
+    add(scheduler, 2, range(20_000), max_tokens=2)
+    num_steps = 0
+    while not any(o.request_id == 1 and o.new_ids for o in step(scheduler)[1]):
+        num_steps += 1
+        assert num_steps < 200
+
+
+def test_memory_that_cannot_be_cut_sends_nobody_back() -> None:
+    scheduler = make_scheduler(num_slots=1, partial_reuse=False)
+    add(scheduler, 1, range(20), max_tokens=5, is_background=True)
+    step(scheduler)
+    add(scheduler, 9, range(30, 40), max_tokens=2)
+    step(scheduler)
+    assert [sequence.request_id for sequence in scheduler.running] == [1]
+    assert [output.request_id for output in run_until_done(scheduler)] == [1, 9]
+
+
 def test_a_short_prompt_starts_behind_a_long_one_however_little_may_be_read() -> None:
     scheduler = make_scheduler(num_slots=4)
     add(scheduler, 1, [1], max_tokens=90)

@@ -2,7 +2,8 @@
 
 schedule() → Batch; the runner computes it; update() takes in what was sampled. Decoding sequences
 come first, one token each; the rest of the step reads prompts. Requests are admitted in the order
-of arrival, and only when they can finish.
+of arrival, and only when they can finish; but those that somebody waits for come before those in
+the background, and take their slots and cells where there are no others.
 """
 
 import time
@@ -17,6 +18,7 @@ from webui.engine.worker.prefix_cache import MemoryOperation, PrefixCache, Trim
 from webui.engine.worker.sequence import Sequence
 
 MIN_SHARED_PREFIX = 32  # tokens; a shorter one is not worth waiting for
+MAX_PAUSED_STEPS = 64  # in a row in which no background prompt is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,13 @@ class Batch:
     def num_tokens(self) -> int:
         return sum(entry.count for entry in self.entries)
 
+    @property
+    def is_background_reading(self) -> bool:
+        """Nobody waits for any of it, and it takes as long as reading takes."""
+        return self.num_tokens > len(self.entries) and _all_in_background(
+            entry.sequence for entry in self.entries
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
@@ -65,6 +74,7 @@ class Scheduler:
         self._pace = pace or Pace(n_batch)
         self._operations: list[MemoryOperation] = []  # for the next batch
         self._reported: dict[int, tuple[int, int]] = {}  # request id: (prompt done, ahead)
+        self._num_paused_steps = 0
 
     @property
     def has_work(self) -> bool:
@@ -74,7 +84,10 @@ class Scheduler:
         """Queue it. One that could never fit is answered at once with an error."""
         if sequence.max_total_tokens > self.cache.num_cells:
             return _finished(sequence, FinishReason.ERROR, error="longer than the context")
-        self.waiting.append(sequence)
+        if sequence.is_background:
+            self.waiting.append(sequence)
+        else:
+            self.waiting.insert(self._num_waiting_in_front(), sequence)
         return None
 
     def abort(self, request_id: int) -> SequenceOutput | None:
@@ -92,7 +105,7 @@ class Scheduler:
         """The next step. Empty when nothing can run."""
         self._admit()
         decoding = [sequence for sequence in self.running if sequence.is_decoding]
-        reading = [sequence for sequence in self.running if not sequence.is_decoding]
+        reading = self._reading()
         entries = [Entry(sequence, sequence.num_computed_tokens, 1) for sequence in decoding]
         if reading:
             entries += self._reading_entries(reading, self._room_to_read(decoding, len(reading)))
@@ -149,18 +162,49 @@ class Scheduler:
                 found.append(f"slot {index}: llama.cpp holds {count} tokens, we think otherwise")
         return found
 
+    def _num_waiting_in_front(self) -> int:
+        """How many of those that wait are not in the background; they come first."""
+        return sum(not sequence.is_background for sequence in self.waiting)
+
     def _admit(self) -> None:
         while self.waiting:
             sequence = self.waiting[0]
             if self._waits_for_shared_prefix(sequence):
                 return
+            num_cached = sequence.num_cached_tokens
             operations = self.cache.allocate(sequence)
+            while operations is None and not sequence.is_background and self._preempt():
+                operations = self.cache.allocate(sequence)
             if operations is None:
                 return
             self._operations += operations
             self.waiting.popleft()
             self.running.append(sequence)
-            sequence.admitted_at = time.perf_counter()
+            if sequence.admitted_at:  # again: what it has computed itself is not from a cache
+                sequence.num_cached_tokens = num_cached
+            sequence.admitted_at = sequence.admitted_at or time.perf_counter()
+
+    def _preempt(self) -> bool:
+        """Send the newest background sequence back to wait. What it has computed stays as cache,
+        so it reads that again only where the room was needed. Where a memory cannot be cut, it
+        would have to start from nothing, so there nobody is sent back."""
+        background = [sequence for sequence in self.running if sequence.is_background]
+        if not background or not self.cache.partial_reuse:
+            return False
+        newest = background[-1]
+        self.running.remove(newest)
+        self.cache.retain(newest.slot)
+        newest.slot, newest.num_computed_tokens = -1, 0
+        self.waiting.insert(self._num_waiting_in_front(), newest)
+        return True
+
+    def _reading(self) -> list[Sequence]:
+        """Those whose prompt is read in this step: while somebody waits for one, no others."""
+        reading = [sequence for sequence in self.running if not sequence.is_decoding]
+        waited_for = [sequence for sequence in reading if not sequence.is_background]
+        is_paused = waited_for and self._num_paused_steps < MAX_PAUSED_STEPS
+        self._num_paused_steps = self._num_paused_steps + 1 if is_paused else 0
+        return waited_for if is_paused else reading
 
     def _waits_for_shared_prefix(self, sequence: Sequence) -> bool:
         if not self.cache.partial_reuse:

@@ -50,6 +50,7 @@ class EngineCore:
         self.scheduler = Scheduler(cache, n_batch)
         self.threads = Threads(runner.num_threads)
         self.running_ids: frozenset[int] = frozenset()  # of the step that runs now
+        self._reads_in_background = False  # and nobody waits for anything in it
 
     def step(self) -> list[SequenceOutput]:
         batch = self.scheduler.schedule()
@@ -58,6 +59,7 @@ class EngineCore:
         try:
             with self.runner.interruptible():
                 self.running_ids = frozenset(e.sequence.request_id for e in batch.entries)
+                self._reads_in_background = batch.is_background_reading
                 sampled = self.runner.run(batch)
         except Interrupted:
             self.scheduler.undo(batch, restart=not self.runner.partial_reuse)
@@ -65,7 +67,7 @@ class EngineCore:
         except DecodeError as error:
             return self._fail(batch, error)
         finally:
-            self.running_ids = frozenset()
+            self.running_ids, self._reads_in_background = frozenset(), False
         ended = time.perf_counter()
         self.threads.observe(began, ended)
         outputs = self.scheduler.update(batch, sampled, ended - began)
@@ -86,6 +88,12 @@ class EngineCore:
         state, so there the step is let finish.
         """
         if request_id in self.running_ids and self.runner.partial_reuse:
+            self.runner.interrupt()
+
+    def make_way(self, request: Request) -> None:
+        """Somebody waits for `request`: a step that only reads in the background is stopped, and
+        computed later. It may take seconds. From the reader thread."""
+        if not request.is_background and self._reads_in_background and self.runner.partial_reuse:
             self.runner.interrupt()
 
     def prepare(self, request: Request) -> None:
@@ -209,6 +217,8 @@ def _read_pipe(pipe: BinaryIO, inbox: "queue.SimpleQueue[Message]", core: Engine
         inbox.put(message)
         if isinstance(message, Abort):
             core.interrupt_for(message.request_id)
+        elif isinstance(message, Request):
+            core.make_way(message)
     os._exit(0)  # the parent is gone; native threads must not keep the process alive
 
 

@@ -192,7 +192,8 @@ class Summarizer:
 
     async def _leased(self, job: _Job, weight: int) -> AsyncGenerator[SummaryUpdate | Engine, None]:
         """Updates while waiting, then the engine; it ends when the lease is over."""
-        async with aclosing(self._pool.leased(job.spec.id, job.owner, weight)) as states:
+        leased = self._pool.leased(job.spec.id, job.owner, weight, is_background=True)
+        async with aclosing(leased) as states:
             async for state in states:
                 if isinstance(state, Waiting):
                     kind = RunState.LOADING if state.is_loading else RunState.QUEUED
