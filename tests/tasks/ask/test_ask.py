@@ -97,6 +97,12 @@ def test_where_the_model_finds_nothing_our_sentence_says_so(desk: World) -> None
     assert not desk.ask(QUESTION, NOTHING + "ただし十日です。").abstention
 
 
+def test_a_name_that_no_passage_has_weighs_as_much_as_it_is_long(desk: World) -> None:
+    """AVSQ counted as one word, and リスト of チェックリスト was enough to be answered from."""
+    answer = desk.ask("AVSQとは何の会議ですか")
+    assert answer.abstention is Abstention.NOTHING_RELEVANT
+
+
 def test_what_no_passage_says_is_not_shown_as_an_answer(desk: World) -> None:
     """A model that finds nothing may invent; it did so for questions about other texts."""
     invented = "水柱の圧力をもとに換算した値を用いて算出する。"

@@ -6,7 +6,7 @@ compares everywhere is the share of a question's words that its best passage has
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from webui.documents.library import Library
@@ -98,11 +98,16 @@ class QuestionWords:
         """0..1: how much of it `text` speaks of. A day counts like two words."""
         if self.is_empty:
             return 0.0
-        found = len(self._features & (features(text) | features(_GAP.sub("", text))))
+        found = _weight(self._features & (features(text) | features(_GAP.sub("", text))))
         plain = normal(text)
         found += sum(kanji in plain for kanji in self._single)
-        total = len(self._features) + len(self._single) + 2 * len(self._days)
+        total = _weight(self._features) + len(self._single) + 2 * len(self._days)
         return min(1.0, (found + 2 * self.num_days_in(text)) / total)
+
+
+def _weight(words: Set[str]) -> int:
+    """A Latin word counts as much as one of katakana of its length, which is pairs."""
+    return sum(max(1, len(w) - 1) if w.isascii() and not w.isdigit() else 1 for w in words)
 
 
 class Searcher:
