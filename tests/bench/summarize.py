@@ -36,12 +36,12 @@ from webui.engine.request import SamplingParams
 from webui.models import Catalog
 from webui.storage import Storage
 from webui.tasks.formats import Formats
-from webui.tasks.summarize.grammar import bullets_grammar
+from webui.tasks.summarize.grammar import bullet_grammar
 from webui.tasks.summarize.planning import MAX_PARALLEL
 from webui.tasks.summarize.prompting import Prompting
-from webui.tasks.summarize.sections import sections_of
 from webui.tasks.summarize.settings import SummarySettings, limits_of
 from webui.tasks.summarize.source import pasted
+from webui.tasks.summarize.spans import spans_of
 
 N_CTX = 8192
 Ids = tuple[int, ...]
@@ -52,7 +52,6 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--sections", type=int, default=40)
     parser.add_argument("--section-tokens", type=int, default=150)
-    parser.add_argument("--bullets", type=int, default=2, help="of each section")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--tokens", type=int, default=180, help="most that a call writes")
@@ -77,7 +76,7 @@ async def _compare(path: Path, options: argparse.Namespace) -> dict[str, Any]:
     storage = Storage(path.parent / "kajogaki.db")
     pool = EnginePool(Catalog(path.parent, BUILTIN_DIR), settings)
     wanted = SummarySettings.parse({"num_bullets": 5})
-    grammar = "" if options.plain else bullets_grammar(options.bullets, limits_of(wanted))
+    grammar = "" if options.plain else bullet_grammar(limits_of(wanted))
     try:
         spec = pool.spec(path.stem)
         async with pool.lease(spec.id) as engine:
@@ -85,7 +84,7 @@ async def _compare(path: Path, options: argparse.Namespace) -> dict[str, Any]:
             prompting = Prompting(
                 engine.tokenizer, Formats().choice(spec, engine.tokenizer), wanted
             )
-            prompts = _prompts(prompting, options.sections, options.section_tokens, options.bullets)
+            prompts = _prompts(prompting, options.sections, options.section_tokens)
             theirs = llama_cpp.Llama(
                 str(path), n_ctx=N_CTX, n_threads=options.threads, n_batch=512, verbose=False
             )
@@ -164,14 +163,14 @@ def _theirs(
     return work
 
 
-def _prompts(prompting: Prompting, count: int, num_tokens: int, num_bullets: int) -> list[Ids]:
-    """`count` sections of about so many tokens."""
+def _prompts(prompting: Prompting, count: int, num_tokens: int) -> list[Ids]:
+    """`count` Spans of about so many tokens."""
     source = pasted(document(count * max(2, num_tokens // 50)))
-    sections = sections_of(source, num_tokens, prompting.count)[:count]
-    assert len(sections) == count
+    tops = spans_of(source, 1, num_tokens, 12, prompting.count)
+    spans = [span for top in tops for span in top.tree() if not span.children][:count]
+    assert len(spans) == count
     return [
-        prompting.section(source.text[section.start : section.end], section.title, num_bullets)[0]
-        for section in sections
+        prompting.bullet(source.text[span.start : span.end], span.title, "")[0] for span in spans
     ]
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from webui.engine.pool import EnginePool
 from webui.models import Catalog
 from webui.storage import Storage
 from webui.tasks.formats import Formats
+from webui.tasks.summarize.planning import Plan
 from webui.tasks.summarize.result import Summary
 from webui.tasks.summarize.settings import SummarySettings
 from webui.tasks.summarize.source import Source, pasted
@@ -35,6 +37,12 @@ def document(num_paragraphs: int) -> str:
         values = {"n": n, "m": n * 3 + 1, "k": n * 7, "day": n % 28 + 1}
         parts.append("".join(sentence.format(**values) for sentence in SENTENCES))
     return "\n\n".join(parts)
+
+
+def covers(plan: Plan, source: Source) -> bool:
+    """Nothing is cut: between and around what is read there is only white space."""
+    borders = [(0, 0), *((s.start, s.end) for s in plan.sections), (len(source.text),) * 2]
+    return not any(source.text[before[1] : after[0]].strip() for before, after in pairwise(borders))
 
 
 @dataclass(slots=True)

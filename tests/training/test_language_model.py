@@ -24,6 +24,7 @@ from training.language_model.export import DEFAULT_PATH, export
 from training.language_model.model import Model, Shape
 from webui.engine.tokenizer import Tokenizer as ModelTokenizer
 from webui.models import BUILTIN_ID, Catalog
+from webui.text.condense import condensed
 
 SENTENCES = (
     "梅沢町は、人口が3,200人の山あいの町である。",
@@ -108,7 +109,7 @@ def test_a_question_without_an_answer_has_no_passage_that_holds_it() -> None:
 def test_a_sentence_is_condensed_by_leaving_out(
     sentence: str, limit: int, bullet: str | None
 ) -> None:
-    assert lessons.condensed(sentence, limit) == bullet
+    assert condensed(sentence, limit) == bullet
 
 
 @given(st.integers(0, 10_000))

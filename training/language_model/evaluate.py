@@ -29,7 +29,7 @@ from webui.strings import Language
 from webui.tasks.ask.quoting import best_quotes, quotes_grammar
 from webui.tasks.ask.result import NumberedPassage
 from webui.tasks.complete import Ask, Completions, Piece
-from webui.tasks.summarize.grammar import bullets_grammar
+from webui.tasks.summarize.grammar import bullet_grammar
 from webui.tasks.summarize.settings import SummarySettings, limits_of
 from webui.text.pages import Span
 
@@ -85,20 +85,14 @@ class Examiner:
         """Requests of the 要約 view; `unaided`: without the grammar that holds the form."""
         settings = SummarySettings()
         lessons = [self._lesson("summary") for _ in range(self._num)]
-        counts = [lesson[-1]["content"].count("\n") + 1 for lesson in lessons]
-        grammars = [
-            "" if unaided else bullets_grammar(count, limits_of(settings)) for count in counts
-        ]
+        grammar = "" if unaided else bullet_grammar(limits_of(settings))
         answers = await asyncio.gather(
-            *(
-                self._ask(lesson[:-1], grammar, 60 * count + 40)
-                for lesson, grammar, count in zip(lessons, grammars, counts, strict=True)
-            )
+            *(self._ask(lesson[:-1], grammar, 100) for lesson in lessons)
         )
         right, shares = 0, []
-        for lesson, count, answer in zip(lessons, counts, answers, strict=True):
+        for lesson, answer in zip(lessons, answers, strict=True):
             lines = answer.text.split("\n")
-            right += len(lines) == count and all(line.startswith("・") for line in lines)
+            right += len(lines) == 1 and lines[0].startswith("・")
             shares += [containment(line.lstrip("・"), lesson[0]["content"]) for line in lines]
         name = "_unaided" if unaided else ""
         return {

@@ -15,6 +15,7 @@ from pathlib import Path
 from training.language_model.corpus import Corpus, Paragraph, Question, sentences
 from webui.prompts.task_prompts import task_prompt
 from webui.strings import Language
+from webui.tasks.summarize.prompting import messages as asking
 from webui.tasks.summarize.settings import (
     Granularity,
     Mode,
@@ -23,8 +24,9 @@ from webui.tasks.summarize.settings import (
     bullets_wanted,
     limits_of,
 )
-from webui.tasks.summarize.verbatim import is_quotable, ranked
-from webui.tasks.summarize.wording import merging_messages, section_messages
+from webui.tasks.summarize.spans import is_quotable
+from webui.text.condense import condensed
+from webui.text.salience import saliences
 
 SMALL_TALK = Path(__file__).with_name("small_talk.toml")
 ABSTAIN = "資料には書かれていません。"
@@ -88,25 +90,25 @@ class Teacher:
     # --- condensing ------------------------------------------------------------------------------
 
     def summary(self) -> Messages | None:
-        """The app's own request for N bullets of a text."""
+        """The app's own request for the bullet of a Span."""
         return self._bullets(Mode.ABSTRACT)
 
     def quotation(self) -> Messages | None:
-        """The app's own request for N sentences word for word."""
+        """The app's own request for a sentence word for word."""
         return self._bullets(Mode.VERBATIM)
 
     def merging(self) -> Messages | None:
-        """The app's own request to make fewer bullets of many."""
+        """The app's own request to make one bullet of several."""
         settings = self._settings(Mode.ABSTRACT)
         limit = limits_of(settings).max_chars
         points = [point for text in self._texts() if (point := condensed(text, limit))]
-        points = list(dict.fromkeys(points))[: self.random.randint(3, 24)]
+        points = list(dict.fromkeys(points))[: self.random.randint(3, 12)]
         if len(points) < 3:
             return None
-        count = self.random.randint(1, min(len(points), 10))
-        chosen = ranked(points, count)
-        messages = merging_messages(settings, FAMILY, points, self._title(), count)
-        return answered(messages, bullets(chosen))
+        [chosen] = most_salient(points, 1)
+        text = bullets(points).replace("。\n", "\n").rstrip("。")
+        messages = asking("reduce", settings, FAMILY, text, self._title(), chosen)
+        return answered(messages, bullets([chosen]))
 
     def free_summary(self) -> Messages | None:
         """The same in a person's own words, sometimes with a turn that follows."""
@@ -119,25 +121,20 @@ class Teacher:
         forms = _WITH_COUNT if count != auto or self.random.random() < 0.4 else _WITHOUT_COUNT
         number = self.random.choice((str(count), str(count), "０１２３４５６"[count]))
         prompt = self.random.choice(forms).replace("$n", number).replace("$text", text)
-        chosen = ranked(candidates, count)
+        chosen = most_salient(candidates, count)
         lesson = [_user(prompt), _assistant(bullets(chosen))]
         return lesson + self._following(chosen)
 
     def _bullets(self, mode: Mode) -> Messages | None:
         settings = self._settings(mode)
-        text, candidates = self._text(settings.granularity, word_for_word=mode is Mode.VERBATIM)
-        count = self._count()
-        if mode is Mode.VERBATIM:
-            count = min(count, len(candidates))
-        if not candidates or count == 0:
+        is_quoting = mode is Mode.VERBATIM
+        text, candidates = self._text(settings.granularity, word_for_word=is_quoting)
+        if not candidates:
             return None
-        while len(candidates) < count:  # more bullets than sentences: halves of the long ones
-            if (more := halved(candidates)) is None:
-                count = len(candidates)
-                break
-            candidates = more
-        messages = section_messages(settings, FAMILY, text, self._title(), count)
-        return answered(messages, bullets(ranked(candidates, count)))
+        [chosen] = most_salient(candidates, 1)
+        task, key = ("extract", "") if is_quoting else ("summarize", chosen)
+        messages = asking(task, settings, FAMILY, text, self._title(), key)
+        return answered(messages, bullets([chosen]))
 
     def _following(self, points: Sequence[str]) -> Messages:
         """A turn about the bullets just given, in half of the lessons."""
@@ -156,7 +153,7 @@ class Teacher:
             )
             return [_user(form.replace("$n", str(index + 1))), _assistant(bullets([points[index]]))]
         if kind < 0.92:
-            fewer = ranked(points, max(1, len(points) // 2))
+            fewer = most_salient(points, max(1, len(points) // 2))
             form = self.random.choice(
                 ("もっと短くして", "もう少し短く", "半分にしてください", "要点だけにして")
             )
@@ -168,9 +165,6 @@ class Teacher:
         granularity = pick((Granularity.STANDARD, Granularity.STANDARD, *Granularity))
         style = pick((Style.STANDARD, Style.STANDARD, Style.STANDARD, *Style))
         return SummarySettings(mode=mode, granularity=granularity, style=style)
-
-    def _count(self) -> int:
-        return self.random.choice((1, 2, 3, 3, 3, 4, 4, 5, 5, 6, 7, 8, self.random.randint(9, 20)))
 
     def _title(self) -> str:
         if self.random.random() < 0.6:
@@ -184,7 +178,7 @@ class Teacher:
         limit = limits_of(SummarySettings(granularity=granularity)).max_chars
         lines: list[str] = []
         candidates: list[str] = []
-        size = 10 ** self.random.uniform(1.9, 3.7)
+        size = 10 ** self.random.uniform(1.9, 3.2)  # a Span's
         gap = self.random.choice(("\n", "\n", "\n\n"))
         headings = self.random.choice(
             (None, None, None, "# $t", "## $t", "$n. $t", "■$t", "【$t】")
@@ -436,41 +430,14 @@ class Teacher:
 
 # --- answers -------------------------------------------------------------------------------------
 
-_OPENER = re.compile(
-    r"^(しかし|しかしながら|また|さらに|なお|そのため|このため|したがって|そして|そこで|ただし|一方|一方で|"
-    r"例えば|たとえば|つまり|すなわち|ところが|それでも|だが|その後|加えて|特に|実際|ちなみに|さて|まず|次に|"
-    r"最後に|よって|ゆえに|以上のように|このように|同様に|なかでも|中でも)、"
-)
-_BRACKETS = re.compile(r"[（(][^（()）]*[)）]")
 _END = re.compile(r"[。．.！？!?]+$")
 
 
-def condensed(sentence: str, limit: int) -> str | None:
-    """The sentence as one bullet of at most `limit` characters: what can go has gone, no more.
-
-    None where that is not enough. Without its full stop.
-    """
-    text = _END.sub("", _OPENER.sub("", sentence.strip()))
-    text = text.replace("。", "").lstrip("・-*■# 　")
-    if len(text) > 0.6 * limit:
-        text = _BRACKETS.sub("", text)
-    parts = text.split("、")
-    has_topic = len(parts[0]) < 30 and parts[0].endswith(("は", "では", "には", "も", "が"))
-    while len(text) > limit and len(parts) > (2 if has_topic else 1):
-        parts.pop(1 if has_topic else 0)
-        text = "、".join(parts)
-    return text if 6 <= len(text) <= limit and text.isprintable() else None
-
-
-def halved(points: Sequence[str]) -> list[str] | None:
-    """The longest of the points as two; None when no one can be cut at a comma."""
-    for text in sorted(points, key=len, reverse=True):
-        cuts = [i for i, c in enumerate(text) if c == "、" and 8 <= i < len(text) - 8]
-        if cuts:
-            cut = min(cuts, key=lambda i: abs(i - len(text) / 2))
-            place = list(points).index(text)
-            return [*points[:place], text[:cut], text[cut + 1 :], *points[place + 1 :]]
-    return None
+def most_salient(sentences: Sequence[str], count: int) -> list[str]:
+    """The `count` sentences that carry most, in their order."""
+    weights = saliences(sentences)
+    best = sorted(range(len(sentences)), key=lambda index: -weights[index])[:count]
+    return [sentences[index] for index in sorted(best)]
 
 
 def bullets(points: Sequence[str]) -> str:

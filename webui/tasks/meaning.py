@@ -28,22 +28,32 @@ def no_embedder() -> None:
 
 
 async def found_by_meaning(
-    process: TextEmbedder, sentences: Sequence[str], statements: Sequence[str]
+    process: TextEmbedder,
+    sentences: Sequence[str],
+    statements: Sequence[str],
+    spans: Sequence[range],
 ) -> list[tuple[Support, ...]]:
-    """For each statement the sentences that stand out. Raises AppError, TimeoutError."""
+    """For each statement the sentences of its span that stand out of all of them.
+
+    Raises AppError, TimeoutError.
+    """
     async with asyncio.timeout(LIMIT_S):
         theirs = await _vectors(process, sentences, is_query=False)
         ours = await _vectors(process, statements, is_query=True)
-    return [outstanding(cosines) for cosines in ours @ theirs.T]
+    return [outstanding(row, span) for row, span in zip(ours @ theirs.T, spans, strict=True)]
 
 
-def outstanding(cosines: np.ndarray) -> tuple[Support, ...]:
-    """The sentences far above the others, the best first; a lone sentence has no others."""
+def outstanding(cosines: np.ndarray, within: range | None = None) -> tuple[Support, ...]:
+    """The sentences far above the others, the best first; a lone sentence has no others.
+
+    `within`: the only ones that count; what stands out is told by all of them.
+    """
     if len(cosines) < 2:
         return ()
     others = (cosines.sum() - cosines) / (len(cosines) - 1)
     scores = (cosines - others) / np.maximum(1.0 - others, 1e-6)
-    order = np.argsort(-scores, kind="stable")[:MAX_SOURCES]
+    among = np.array(within if within is not None else range(len(cosines)))
+    order = among[np.argsort(-scores[among], kind="stable")][:MAX_SOURCES]
     least = max(MIN_SCORE, MIN_SHARE_OF_BEST * float(scores[order[0]]))
     return tuple(
         Support(int(index), round(min(1.0, float(scores[index])), 3), "meaning")

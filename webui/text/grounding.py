@@ -39,6 +39,7 @@ class FlagKind(StrEnum):
     NEGATION = "negation"  # a hint only
     UNSUPPORTED = "unsupported"  # few of its words are in any sentence
     UNALIGNED = "unaligned"  # another language and nothing to compare by
+    SHORTENED = "shortened"  # a sentence of the source, made shorter: no doubt, but no summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +52,13 @@ class Flag:
     end: int
 
 
-By = Literal["words", "meaning"]
+By = Literal["words", "meaning", "given"]  # given: the bullet was written of it
 
 
 @dataclass(frozen=True, slots=True)
 class Support:
     index: int  # of the sentence
-    score: float  # share of the statement found there, or how far it stands out; 0..1
+    score: float  # share of the statement found there, or how far it stands out; 0..1, 0: unknown
     by: By = "words"
 
 
@@ -88,20 +89,28 @@ class Aligner:
             for feature in sentence.features:
                 self._index[feature].append(number)
 
+    def text(self, index: int) -> str:
+        """One of the sentences."""
+        return self._texts[index]
+
     def is_quotation(self, statement: str) -> bool:
         return statement in self._texts
 
-    def ground(self, statement: str, near: Sequence[Support] = ()) -> Grounding:
+    def ground(
+        self, statement: str, near: Sequence[Support] = (), within: range | None = None
+    ) -> Grounding:
         """The sentences that support `statement`, and what they do not say.
 
-        `near`: those that support it by meaning. They come first, and no word of them is missed.
+        `near`: those that support it otherwise. They come first, and no word of them is missed.
+        `within`: the sentences that it can only be of.
         """
         language = self._language_of(statement)
-        exact = next((i for i, text in enumerate(self._texts) if text == statement), None)
+        among = range(len(self._texts)) if within is None else within
+        exact = next((i for i in among if self._texts[i] == statement), None)
         if exact is not None:
             return Grounding((Support(exact, 1.0),), ())
         weights = self._weights(statement, language)
-        by_words, share = self._support(weights)
+        by_words, share = self._support(weights, among)
         known = {support.index for support in near}
         more = [support for support in by_words if support.index not in known]
         sources = [*near, *more][:MAX_SOURCES]
@@ -135,7 +144,7 @@ class Aligner:
             weights[feature] = max(0.2, rarity) * (FACT_WEIGHT if is_fact else 1.0)
         return weights
 
-    def _support(self, weights: dict[str, float]) -> tuple[list[Support], float]:
+    def _support(self, weights: dict[str, float], among: range) -> tuple[list[Support], float]:
         """Greedy: the sentence that says most, then those that add something.
 
         And their share of the words; missing numbers have flags of their own.
@@ -143,7 +152,7 @@ class Aligner:
         total = sum(weights.values())
         candidates: Counter[int] = Counter()
         for feature, weight in weights.items():
-            for number in self._index.get(feature, ()):
+            for number in filter(among.__contains__, self._index.get(feature, ())):
                 candidates[number] += weight  # type: ignore[assignment]  # weights are floats
         chosen: list[int] = []
         covered: set[str] = set()

@@ -17,7 +17,6 @@ from webui.tasks.summarize.exports import ExportFormat, exported, json_values
 from webui.tasks.summarize.result import Bullet, Quote, Summary
 from webui.tasks.summarize.settings import Granularity, Style, SummarySettings, SummarySettingsError
 from webui.tasks.summarize.source import EmptySourceError, from_pages, pasted
-from webui.tasks.summarize.verbatim import MAX_CANDIDATES, ranked
 from webui.text.grounding import Flag, FlagKind
 from webui.text.language import is_in
 from webui.text.pages import Page, PageProblem
@@ -51,16 +50,16 @@ def test_every_wording_has_what_summaries_ask_for(path: Path) -> None:
     wording = task_prompt(task, Language(language))
     if task not in ("summarize", "reduce", "extract"):
         return
-    names = {"count", "title", "end", *(f"style_{style}" for style in Style)}
+    names = {"rules", "title", *(f"style_{style}" for style in Style)}
     if task != "extract":
-        names |= {"one_sentence", "faithful", "again"}
-        names |= {f"granularity_{granularity}" for granularity in Granularity}
+        names |= {"key", "again"}
+        names |= {f"length_{granularity}" for granularity in Granularity}
     assert names == set(wording.phrases)
 
 
 def test_the_classic_form_works_as_written() -> None:
     wording = task_prompt("summarize", Language.JA)
-    (message,) = wording.messages(text="本文$1", conditions="")
+    (message,) = wording.messages(text="本文$1", rules="", conditions="")
     assert message["content"] == (
         "以下の内容を日本語で箇条書きを使って要約してください:\n\n本文$1\n\n要約:"
     )
@@ -195,10 +194,3 @@ def test_the_language_guard(text: str, is_japanese: bool) -> None:
 def test_settings_that_do_not_exist_are_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(SummarySettingsError):
         SummarySettings.parse(bad)
-
-
-def test_candidates_are_few_different_and_in_order() -> None:
-    topics = [f"話題{n}について、内容{n}の数値{n * 7}が{n}月に示された。" for n in range(90)]
-    chosen = ranked(topics)
-    assert len(set(chosen)) == len(chosen) == MAX_CANDIDATES
-    assert chosen == [text for text in topics if text in chosen]

@@ -15,11 +15,13 @@ from webui.documents.search.embedder_process import EmbedderProcess, LocalEmbedd
 from webui.strings import Language
 from webui.tasks.formats import Formats
 from webui.tasks.meaning import FindEmbedder, outstanding
+from webui.tasks.summarize.composing import Point
 from webui.tasks.summarize.evidence import evidence_of
 from webui.tasks.summarize.exports import json_values
 from webui.tasks.summarize.result import Summary, summary_from
 from webui.tasks.summarize.settings import SummarySettings
-from webui.tasks.summarize.source import pasted
+from webui.tasks.summarize.source import Source, pasted
+from webui.tasks.summarize.spans import spans_of
 from webui.tasks.summarize.summarizer import Summarizer
 from webui.text.grounding import FlagKind, Grounding
 
@@ -49,9 +51,15 @@ def embedder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalEmbedder
     process.stop()
 
 
+def points_of(source: Source, *bullets: str) -> list[Point]:
+    """Bullets that may be of any of its sentences."""
+    [whole] = spans_of(source, 1, 10_000, 2, len)
+    return [Point(bullet, whole) for bullet in bullets]
+
+
 def grounded(find: FindEmbedder, *bullets: str) -> list[Grounding]:
-    evidence = asyncio.run(evidence_of(SOURCE, bullets, Language.JA, find))
-    assert [text for text, _ in evidence.bullets] == list(bullets)
+    evidence = asyncio.run(evidence_of(SOURCE, points_of(SOURCE, *bullets), Language.JA, find))
+    assert [point.text for point, _ in evidence.bullets] == list(bullets)
     return [found for _, found in evidence.bullets]
 
 
@@ -67,8 +75,7 @@ def test_another_language_is_found_by_meaning(
     assert [(source.index, source.by) for source in found.sources] == [(index, "meaning")]
     assert found.flags == ()
     (by_words,) = grounded(lambda: None, bullet)
-    assert not by_words.sources
-    assert [flag.kind for flag in by_words.flags] == [FlagKind.UNALIGNED]
+    assert [source.by for source in by_words.sources] == ["given"] and by_words.flags == ()
 
 
 def test_numbers_are_still_compared(embedder: LocalEmbedder) -> None:
@@ -80,7 +87,7 @@ def test_numbers_are_still_compared(embedder: LocalEmbedder) -> None:
 
 def test_nothing_is_found_where_nothing_stands_out(embedder: LocalEmbedder) -> None:
     (found,) = grounded(lambda: embedder, "売上、工場、従業員、社長、輸出。")
-    assert not found.sources
+    assert [source.by for source in found.sources] == ["given"]
 
 
 def test_quotations_and_supported_bullets_start_no_process(embedder: LocalEmbedder) -> None:
@@ -91,7 +98,9 @@ def test_quotations_and_supported_bullets_start_no_process(embedder: LocalEmbedd
         asked.append(True)
         return idle
 
-    evidence = evidence_of(SOURCE, ["The factory opens in spring."], Language.EN, find)
+    evidence = evidence_of(
+        SOURCE, points_of(SOURCE, "The factory opens in spring."), Language.EN, find
+    )
     assert asyncio.run(evidence).bullets[0][1].sources[0].index == 1
     grounded(find, SENTENCES[0])
     assert not asked and not idle.process.is_loaded
@@ -99,7 +108,9 @@ def test_quotations_and_supported_bullets_start_no_process(embedder: LocalEmbedd
 
 def test_other_words_of_one_language_are_found_too(embedder: LocalEmbedder) -> None:
     source = pasted("台風が来た。\n工場が稼働する。\n社長が代わる。")
-    evidence = asyncio.run(evidence_of(source, ["嵐だ。"], Language.JA, lambda: embedder))
+    evidence = asyncio.run(
+        evidence_of(source, points_of(source, "嵐だ。"), Language.JA, lambda: embedder)
+    )
     found = evidence.bullets[0][1]
     assert [(one.index, one.by) for one in found.sources] == [(0, "meaning")]
     assert found.flags == ()

@@ -8,11 +8,10 @@ import pytest
 
 from tests.documents.makepdf import pdf, scanned, set_lines, write
 from tests.documents.reader.test_pdf import encrypted
-from tests.tasks.summary_world import World, document, in_world
+from tests.tasks.summary_world import World, covers, document, in_world
 from webui.documents.errors import DocumentError, PasswordNeededError
 from webui.documents.process import DocumentReader
 from webui.strings import Language
-from webui.tasks.summarize.planning import covers
 from webui.tasks.summarize.reading import read_source
 from webui.tasks.summarize.source import MAX_CHARS, EmptySourceError, pasted
 

@@ -15,12 +15,11 @@ from hypothesis import strategies as st
 
 from tests.budget import examples
 from tests.makegguf import random_llama
-from tests.tasks.summary_world import ME, World, document, in_world
+from tests.tasks.summary_world import ME, World, covers, document, in_world
 from webui.errors import AppError
 from webui.storage import Status
 from webui.tasks.chat.chat import Chat, ReplyState
 from webui.tasks.formats import FAMILY_SETTING
-from webui.tasks.summarize.planning import covers
 from webui.tasks.summarize.settings import SummarySettings
 from webui.tasks.summarize.source import EmptySourceError, pasted
 from webui.tasks.summarize.summarizer import RunState, SummaryUpdate
@@ -72,7 +71,7 @@ def test_random_weights_write_exactly_the_bullets(
     random_model: Path, tmp_path: Path, chosen: dict[str, Any]
 ) -> None:
     async def test(world: World) -> None:
-        result = await world.summarize(document(2), **chosen)
+        result = await world.summarize(document(6), **chosen)
         texts = [bullet.text for bullet in result.bullets]
         assert_bullets(texts, chosen["num_bullets"], chosen.get("language", "ja"))
         assert result.language_ok and 0 <= result.first_try_share <= 1
@@ -89,7 +88,11 @@ def test_no_text_changes_format_or_language(
         for name, text in TEXTS.items():
             result = await world.summarize(text, num_bullets=2, granularity="terse")
             assert result.language_ok, name
-            assert_bullets([bullet.text for bullet in result.bullets], 2)
+            count = len(result.bullets)
+            assert_bullets([bullet.text for bullet in result.bullets], count)
+            assert ("note_fewer" in result.notes) is (count < 2)
+            if name in ("attack", "table", "mixed") or (model == "random" and name != "numbers"):
+                assert count == (1 if name in ("one word", "no ends") else 2), name
 
     in_world(random_model if model == "random" else standin.parent, tmp_path, test)
 
@@ -120,10 +123,11 @@ def test_any_text_any_number_any_mode(random_model: Path, tmp_path: Path) -> Non
             assert mode == "verbatim" and updates[-1].error
             return
         texts = [bullet.text for bullet in result.bullets]
+        assert 1 <= len(texts) <= count and len(set(texts)) == len(texts)
+        assert ("note_fewer" in result.notes) is (len(texts) < count)
         if mode == "abstract":
-            assert_bullets(texts, count)
+            assert_bullets(texts, len(texts))
         else:
-            assert 1 <= len(texts) <= count and len(set(texts)) == len(texts)
             assert all(text in source.text for text in texts)
 
     in_world(random_model, tmp_path, test)
@@ -177,10 +181,10 @@ def test_nothing_is_left_out_of_a_plan(standin: Path, tmp_path: Path) -> None:
     in_world(standin.parent, tmp_path, test)
 
 
-def test_a_short_text_is_one_call(standin: Path, tmp_path: Path) -> None:
+def test_a_short_text_is_one_call_for_each_bullet(standin: Path, tmp_path: Path) -> None:
     async def test(world: World) -> None:
         plan = (await world.plan(pasted(document(2)), num_bullets=3)).plan
-        assert (plan.num_calls, len(plan.sections)) == (1, 1)
+        assert (plan.num_calls, len(plan.sections)) == (3, 3)
 
     in_world(standin.parent, tmp_path, test)
 

@@ -1,4 +1,4 @@
-"""Composition: the calls of one run. Sections side by side, then merging, each part saved.
+"""Composition: the calls of one run, a bullet for each Span, Spans of Spans behind their parts.
 
 Knows prompts and the engine; knows nothing about storage, owners or leases: finished parts come
 in, and each new one is handed to `save`.
@@ -6,31 +6,45 @@ in, and each new one is handed to `save`.
 
 import asyncio
 import contextlib
+import re
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
 from webui.engine.client import Engine
-from webui.tasks.summarize.planning import Plan, groups_of, merged_counts
+from webui.strings import Language
+from webui.tasks.summarize.checks import MAY_STAND, Fault, SpanCheck, is_double
+from webui.tasks.summarize.planning import Plan
 from webui.tasks.summarize.prompting import Prompting
-from webui.tasks.summarize.settings import Mode, limits_of
+from webui.tasks.summarize.settings import BulletLimits, Granularity, Mode, limits_of
 from webui.tasks.summarize.source import Source
-from webui.tasks.summarize.verbatim import candidates_in, ranked
+from webui.tasks.summarize.spans import KEY_CHARS, Span, Unit
 from webui.tasks.summarize.writer import Writing, WritingStats, Written, write
-from webui.text.features import features
+from webui.text.condense import condensed
+from webui.text.grounding import Aligner
+from webui.text.language import is_in
+from webui.text.plain_form import plain_form
 
 HEARTBEAT_S = 0.5
-SAME = 0.8  # shared features of two points that say the same
+SHORT_KEY_CHARS = 40  # a shorter point is named together with a neighbour
+CONDENSED_CHARS = {Granularity.TERSE: 40, Granularity.STANDARD: 80, Granularity.DETAILED: 140}
+NUM_WHOLE = 3  # of the most salient sentences, that are tried whole before any is cut
+MAX_TOPIC_CHARS = 24
+MIN_CHARS_WITHOUT_TOPIC = 12
 
-Parts = Mapping[tuple[int, int], dict[str, Any]]
+_TOPIC = re.compile(rf"([^、。「」]{{2,{MAX_TOPIC_CHARS}}}?)は、?")
+_FIRST_TOPIC = re.compile(r"([^、。(（]{2,30}?)(?:[(（][^)）]*[)）]+)?(?:とは|は)")
+
+Place = tuple[int, int]  # stage and position
+Parts = Mapping[Place, dict[str, Any]]
 Save = Callable[[int, int, dict[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True)
 class LiveSection:
-    """What is shown of a section while the run goes on."""
+    """What is shown of a Span while the run goes on."""
 
     index: int
     title: str
@@ -40,11 +54,20 @@ class LiveSection:
 
 
 @dataclass(frozen=True, slots=True)
+class Point:
+    """The bullet of a Span; no text where there was nothing to quote."""
+
+    text: str
+    span: Span
+    is_shortened: bool = False  # a sentence of the source
+
+
+@dataclass(frozen=True, slots=True)
 class _Call:
-    stage: int
-    position: int
-    title: str
-    writing: Callable[[], Writing]  # made when it is its turn: prompts are long
+    place: Place
+    span: Span
+    others: tuple[str, ...] = ()  # bullets that must not be said again
+    leave_out: frozenset[int] = frozenset()  # sentences that another bullet is about
 
 
 class Composition:
@@ -53,37 +76,42 @@ class Composition:
     ) -> None:
         self.plan = plan
         self.stats = WritingStats()
-        self.bullets: tuple[str, ...] = ()  # the result, when run() is over
+        self.points: tuple[Point, ...] = ()  # the result, when run() is over
         self.num_calls = plan.num_calls
         self.is_merging = False
         self._source = source
         self._prompting = prompting
         self._limits = limits_of(prompting.settings)
         self._is_verbatim = prompting.settings.mode is Mode.VERBATIM
+        self._topic = topic_of(source)
         self._save = save
-        self._done = {place: tuple(value["bullets"]) for place, value in finished.items()}
-        for value in finished.values():
+        self._stages = plan.stages
+        self._done: dict[Place, Point] = {}
+        for (stage, position), value in finished.items():
+            span = self._stages[stage][position]
+            self._done[stage, position] = Point(value["text"], span, value["is_shortened"])
             _add(self.stats, value["stats"])
-        self._writing: dict[tuple[int, int], Written] = {}
+        self._writing: dict[Place, Written] = {}
         self._calls: list[_Call] = []
         self._num_at_start = len(self._done)
         self._began_at = time.perf_counter()
+        self._aligner: Aligner | None = None
 
     @property
     def num_done(self) -> int:
         return len(self._done)
 
     def live(self) -> tuple[LiveSection, ...]:
-        """Every part of the current stage that has begun."""
+        """Every Span of the current stage that has begun."""
         shown = []
         for call in self._calls:
-            place = (call.stage, call.position)
-            done, news = self._done.get(place), self._writing.get(place)
-            if done is not None:
-                shown.append(LiveSection(call.position, call.title, done, "", True))
-            elif news is not None:
-                section = LiveSection(call.position, call.title, news.bullets, news.partial, False)
-                shown.append(section)
+            done, news = self._done.get(call.place), self._writing.get(call.place)
+            position, title = call.place[1], call.span.title
+            if news is not None:
+                shown.append(LiveSection(position, title, (), news.text, False))
+            elif done is not None:
+                bullets = (done.text,) if done.text else ()
+                shown.append(LiveSection(position, title, bullets, "", True))
         return tuple(shown)
 
     def eta_s(self) -> float | None:
@@ -98,42 +126,46 @@ class Composition:
     async def run(self, engine: Engine) -> AsyncGenerator[bool, None]:
         """True when a part has ended, False for other news or every HEARTBEAT_S."""
         self._writing.clear()
-        self._calls = [self._section_call(index) for index in range(len(self.plan.sections))]
-        async with aclosing(self._stage(engine)) as news:
-            async for has_ended in news:
-                yield has_ended
-        points = self._points()
-        stage = 0
-        self.is_merging = self._needs_merging(points)
-        while self.is_merging:
-            stage += 1
-            groups = groups_of(points, self._prompting, self.plan)
-            is_last = len(groups) == 1 or len(points) <= self.plan.num_bullets
-            self._calls = self._merge_calls(stage, groups)
-            async with aclosing(self._stage(engine)) as news:
+        self._aligner = await asyncio.to_thread(_aligner_of, self._source)
+        for stage, spans in enumerate(self._stages):
+            self.is_merging = stage > 0
+            calls = [_Call((stage, position), span) for position, span in enumerate(spans)]
+            self._calls = calls
+            missing = [call for call in calls if call.place not in self._done]
+            async with aclosing(self._written(engine, missing)) as news:
                 async for has_ended in news:
                     yield has_ended
-            points = self._points()
-            self.is_merging = not is_last and self._needs_merging(points)
-        self.bullets = tuple(points)
-        self.num_calls = self.num_done
+        if doubles := self._doubles():
+            self._calls = doubles
+            async with aclosing(self._written(engine, doubles)) as news:
+                async for has_ended in news:
+                    yield has_ended
+        self.is_merging = False
+        self.points = self._result()
 
-    def _needs_merging(self, points: list[str]) -> bool:
-        """Quotes are only chosen among; written points are always put into one piece."""
-        if len(self.plan.sections) == 1:
-            return False
-        return not self._is_verbatim or len(points) > self.plan.num_bullets
+    def _result(self) -> tuple[Point, ...]:
+        """Each once, without a subject that all of them share, in the document's order."""
+        points: list[Point] = []
+        for place in self._tops():
+            point = self._done[place]
+            is_said = any(is_double(point.text, other.text) for other in points)
+            if point.text and not (is_said and not self._is_verbatim):
+                points.append(point)
+        if self._is_verbatim or self._limits.language is not Language.JA:
+            return tuple(points)
+        texts = without_topic([point.text for point in points], self._topic)
+        return tuple(
+            Point(text, point.span, point.is_shortened)
+            for text, point in zip(texts, points, strict=True)
+        )
 
-    # --- one stage -------------------------------------------------------------------------------
+    # --- calls -----------------------------------------------------------------------------------
 
-    async def _stage(self, engine: Engine) -> AsyncGenerator[bool, None]:
-        """All calls of this stage that are not done yet, `plan.parallel` at a time."""
-        missing = [call for call in self._calls if (call.stage, call.position) not in self._done]
-        if not missing:
-            return
+    async def _written(self, engine: Engine, calls: Sequence[_Call]) -> AsyncGenerator[bool, None]:
+        """All of these, `plan.parallel` at a time."""
         turns = asyncio.Semaphore(self.plan.parallel)
         changed = asyncio.Event()
-        tasks = [asyncio.create_task(self._call(engine, c, turns, changed)) for c in missing]
+        tasks = [asyncio.create_task(self._call(engine, c, turns, changed)) for c in calls]
         num_ended = 0
         try:
             while num_ended < len(tasks):
@@ -154,82 +186,194 @@ class Composition:
     async def _call(
         self, engine: Engine, call: _Call, turns: asyncio.Semaphore, changed: asyncio.Event
     ) -> None:
-        place = (call.stage, call.position)
+        stage, position = call.place
         async with turns:
-            writing = await asyncio.to_thread(call.writing)
-            sampling = self._prompting.sampling(seed=call.stage * 1000 + call.position + 1)
-            news = Written(())
-            async with aclosing(write(engine, writing, sampling)) as events:
-                async for news in events:
-                    self._writing[place] = news
-                    changed.set()
-        self._save(*place, {"bullets": list(news.bullets), "stats": _values(news.stats)})
+            writing = await asyncio.to_thread(self._writing_of, call)
+            news = Written("", is_done=True)
+            if writing is not None:
+                sampling = self._prompting.sampling(seed=stage * 1000 + position + 1)
+                async with aclosing(write(engine, writing, sampling)) as events:
+                    async for news in events:
+                        self._writing[call.place] = news
+                        changed.set()
+        point = Point(news.text, call.span, news.is_shortened)
+        values = {"text": point.text, "is_shortened": point.is_shortened}
+        self._save(stage, position, {**values, "stats": _values(news.stats)})
         _add(self.stats, _values(news.stats))
-        self._done[place] = news.bullets
-        self._writing.pop(place, None)
+        self._done[call.place] = point
+        self._writing.pop(call.place, None)
         changed.set()
 
-    def _section_call(self, index: int) -> _Call:
-        section, count = self.plan.sections[index], self.plan.counts[index]
+    def _writing_of(self, call: _Call) -> Writing | None:
+        """None where there is nothing to quote."""
+        points = [self._point_of(child).text for child in call.span.children]
+        points = [point for point in points if point]
+        if self._is_verbatim:
+            return self._quoting(call, points)
+        return self._merging(call, points) if points else self._bullet(call)
 
-        def writing() -> Writing:
-            text = self._source.text[section.start : section.end]
-            title = section.title if len(self.plan.sections) > 1 else ""
-            candidates: tuple[str, ...] = ()
-            if self._is_verbatim:
-                found = candidates_in(self._source, section.first, section.last)
-                candidates = tuple(ranked(found))
-            prompts = self._prompting.section(text, title, count)
-            return Writing(prompts, count, self._limits, candidates)
+    def _quoting(self, call: _Call, points: Sequence[str]) -> Writing | None:
+        candidates = points or call.span.quotable(self._source.text)
+        candidates = [text for text in candidates if text not in call.others]
+        if not candidates:
+            return None
+        text = self._text_of(call.span) if not points else "\n".join(f"・{p}" for p in points)
+        prompts = self._prompting.bullet(text, call.span.title, "")
+        return Writing(prompts, self._limits, _no_fault, candidates=tuple(candidates))
 
-        return _Call(0, index, section.title, writing)
+    def _bullet(self, call: _Call) -> Writing:
+        assert self._aligner is not None, "run() has made it"
+        span = call.span
+        units = [unit for unit in span.by_salience() if unit.sentence not in call.leave_out]
+        units = units or span.by_salience()
+        check = SpanCheck(self._aligner, span.sentences, self._limits, self._topic, call.others)
+        prompts = self._prompting.bullet(
+            self._text_of(span), self._title_of(span), self._key(span, units)
+        )
+        texts = [self._source.text[unit.start : unit.end] for unit in units]
+        return Writing(prompts, self._limits, _judge(check), self._last_resort(texts, check))
 
-    def _merge_calls(self, stage: int, groups: list[list[str]]) -> list[_Call]:
-        counts = merged_counts([len(group) for group in groups], self.plan.num_bullets)
-        return [
-            self._merge_call(stage, index, group, count)
-            for index, (group, count) in enumerate(zip(groups, counts, strict=True))
-        ]
+    def _merging(self, call: _Call, points: Sequence[str]) -> Writing:
+        """Its Spans' bullets are the text; the point of it is the most salient Span's."""
+        children = sorted(call.span.children, key=lambda child: -child.by_salience()[0].salience)
+        ranked = [self._point_of(child).text for child in children]
+        ranked = [point for point in ranked if point and point not in call.others] or list(points)
+        check = SpanCheck(
+            Aligner(points), range(len(points)), self._limits, self._topic, call.others
+        )
+        prompts = self._prompting.merging(points, self._title_of(call.span), ranked[0])
+        return Writing(prompts, self._limits, _judge(check), self._last_resort(ranked, check))
 
-    def _merge_call(self, stage: int, index: int, points: list[str], count: int) -> _Call:
-        def writing() -> Writing:
-            prompts = self._prompting.merging(points, self._source.title, count)
-            return Writing(prompts, count, self._limits, tuple(points) if self._is_verbatim else ())
+    def _key(self, span: Span, units: Sequence[Unit]) -> str:
+        """What carries the Span: its most salient sentence, a short one with the next."""
+        first = units[0]
+        key = self._source.text[first.start : first.end]
+        if len(key) > KEY_CHARS:
+            return condensed(key, KEY_CHARS) or key[:KEY_CHARS]
+        if len(key) <= SHORT_KEY_CHARS:
+            after = [unit for unit in span.units if unit.start >= first.end][:1]
+            more = "".join(self._source.text[unit.start : unit.end] for unit in after)
+            key += more if len(key) + len(more) <= KEY_CHARS else ""
+        return key
 
-        return _Call(stage, index, "", writing)
+    def _last_resort(self, texts: Sequence[str], check: SpanCheck) -> str:
+        """The first of the Span's sentences that can be shown, made shorter; "" for none.
 
-    # --- points ----------------------------------------------------------------------------------
+        Better a less salient one whole than one whose clauses had to go.
+        """
+        limits = self._limits
+        usual = CONDENSED_CHARS[self._prompting.settings.granularity]
+        whole = [shortened(text, limits, usual) for text in texts[:NUM_WHOLE]]
+        cut = [shortened(text, limits, limits.max_chars, drop=True) for text in texts]
+        options = [bullet for bullet in (*whole, *cut) if bullet]
+        for most in (MAY_STAND, Fault.FACTS):  # what the text itself says may look odd to rules
+            for bullet in options:
+                if check.fault(bullet) <= most:
+                    return bullet
+        short = (cut_off(" ".join(text.split()), limits.max_chars) for text in texts)
+        ended = (text.rstrip("。.、, ") + limits.end for text in short)
+        return next((text for text in ended if is_in(limits.language, text)), "")
 
-    def _points(self) -> list[str]:
-        """All bullets of the finished stage in the document's order, each said once."""
-        found = [b for call in self._calls for b in self._done[call.stage, call.position]]
-        if len(self._calls) == 1:
-            return found
-        return distinct(found, exactly=self._is_verbatim)
+    # --- places ----------------------------------------------------------------------------------
+
+    def _tops(self) -> list[Place]:
+        return [self._place_of(span) for span in self.plan.spans]
+
+    def _place_of(self, span: Span) -> Place:
+        return span.height, self._stages[span.height].index(span)
+
+    def _point_of(self, span: Span) -> Point:
+        return self._done[self._place_of(span)]
+
+    def _text_of(self, span: Span) -> str:
+        return self._source.text[span.start : span.end]
+
+    def _title_of(self, span: Span) -> str:
+        return "・".join(dict.fromkeys(filter(None, (self._topic, span.title))))
+
+    def _doubles(self) -> list[_Call]:
+        """Bullets that say what one before them says, to be written of something else, once."""
+        calls: list[_Call] = []
+        tops = self._tops()
+        texts = [self._done[place].text for place in tops]
+        for index, place in enumerate(tops):
+            before = [text for text in texts[:index] if text]
+            if not any(is_double(texts[index], text) for text in before):
+                continue
+            others = tuple(text for number, text in enumerate(texts) if number != index and text)
+            said = frozenset(self._said(self._done[place]))
+            calls.append(_Call(place, self._done[place].span, others, said))
+        return calls
+
+    def _said(self, point: Point) -> list[int]:
+        """The sentences of its Span that a bullet is about."""
+        assert self._aligner is not None, "run() has made it"
+        found = self._aligner.ground(point.text, within=point.span.sentences)
+        return [source.index for source in found.sources]
 
     def _share_done(self) -> float:
-        """Of the calls of this run; those being written count by their bullets."""
+        """Of the calls of this run; those being written count a little."""
         total = self.num_calls - self._num_at_start
         done = self.num_done - self._num_at_start
-        begun = sum(len(news.bullets) / 20 for news in self._writing.values())
-        return min(0.99, (done + min(begun, 0.5)) / total) if total > 0 and done else 0.0
+        begun = 0.3 * len(self._writing)
+        return min(0.99, (done + begun) / total) if total > 0 and done else 0.0
 
 
-def distinct(points: list[str], *, exactly: bool) -> list[str]:
-    """Without those that repeat an earlier one; the same words count as the same."""
-    kept: list[str] = []
-    bags: list[set[str]] = []
-    for point in points:
-        bag = features(point)
-        if point in kept or (not exactly and any(_is_same(bag, other) for other in bags)):
-            continue
-        kept.append(point)
-        bags.append(bag)
-    return kept
+def topic_of(source: Source) -> str:
+    """What the text is about, as it says itself: a heading, a file's name, the first subject."""
+    first = source.sentence(0)
+    if source.sentences[0].is_heading:
+        return first.lstrip("# ").strip()
+    match = _FIRST_TOPIC.match(first)
+    if match:
+        return match[1].strip()
+    return "" if source.text.startswith(source.title.rstrip("…")) else source.title
 
 
-def _is_same(bag: set[str], other: set[str]) -> bool:
-    return bool(bag) and len(bag & other) >= SAME * len(bag | other)
+def without_topic(bullets: Sequence[str], topic: str) -> list[str]:
+    """The subject that the text is about, or that the bullet before has, is said once."""
+    told, last, said = [], "", ""
+    for bullet in bullets:
+        match = _TOPIC.match(bullet)
+        subject = match[1] if match else ""
+        is_known = subject != "" and (subject == last or (subject == said and subject in topic))
+        rest = bullet[match.end() :] if match and is_known else bullet
+        told.append(rest if len(rest) >= MIN_CHARS_WITHOUT_TOPIC else bullet)
+        last = subject
+        said = subject if subject and subject in topic else said
+    return told
+
+
+def shortened(text: str, limits: BulletLimits, bound: int, *, drop: bool = False) -> str:
+    """A sentence of the source as a bullet of at most `bound` characters, "" where it has none.
+
+    `drop`: clauses may go, too.
+    """
+    short = condensed(" ".join(text.split()), bound, drop=drop)
+    if short is None or not is_in(limits.language, short):
+        return ""
+    bullet = short.rstrip(".") + limits.end
+    return plain_form(bullet) if limits.language is Language.JA else bullet
+
+
+def cut_off(line: str, bound: int) -> str:
+    """At most `bound` characters of what is no sentence, ending where it pauses."""
+    if len(line) <= bound:
+        return line
+    pause = max(line.rfind(mark, bound // 2, bound) for mark in "、， ,")
+    return line[: pause if pause > 0 else bound]
+
+
+def _judge(check: SpanCheck) -> Callable[[str, bool], Fault]:
+    return lambda bullet, is_whole: check.fault(bullet, is_whole=is_whole)
+
+
+def _no_fault(bullet: str, is_whole: bool) -> Fault:
+    return Fault.NONE
+
+
+def _aligner_of(source: Source) -> Aligner:
+    return Aligner([source.sentence(index) for index in range(len(source.sentences))])
 
 
 def _values(stats: WritingStats) -> dict[str, float]:

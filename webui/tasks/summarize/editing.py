@@ -1,6 +1,6 @@
 """What a person changes in a finished summary. Pure; keeps nothing of what was taken out.
 
-New words get their sources and flags anew; what was found by meaning stays where words find none.
+New words get their sources and flags anew; what is known otherwise stays where words find none.
 """
 
 from dataclasses import replace
@@ -62,7 +62,7 @@ def _grounded(source: Source, line: str, old: Bullet) -> Grounding:
     by_meaning = [
         Support(places[quote.start, quote.end], quote.score, quote.by)
         for quote in old.sources
-        if quote.by == "meaning" and (quote.start, quote.end) in places
+        if quote.by != "words" and (quote.start, quote.end) in places
     ]
     return aligner.ground(line, by_meaning)
 

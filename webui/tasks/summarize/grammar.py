@@ -1,7 +1,7 @@
-"""GBNF for one request: exactly N bullets, each one finished line. Knows no models.
+"""GBNF for one request: one bullet, a finished line. Knows no models.
 
-Whatever the model's weights are, what comes out is N lines that begin with the marker, end with a
-full stop and have no other line break; the length bound makes the grammar itself end. Positive
+Whatever the model's weights are, what comes out is one line that begins with the marker, ends with
+a full stop and has no line break; the length bound makes the grammar itself end. Positive
 character classes only: llama.cpp refuses whole byte ranges for a negated class.
 """
 
@@ -26,35 +26,16 @@ _HIRAGANA = r"[\u3041-\u3096]"
 _EN_CHAR = r"[\u0020-\u007e\u2013\u2014\u2018-\u201d%\u00a3\u20ac]"
 
 
-def bullets_grammar(count: int, limits: BulletLimits, *, script_bound: bool = False) -> str:
-    """`count` written bullets; `script_bound` also forces the language, letter by letter."""
+def bullet_grammar(limits: BulletLimits, *, script_bound: bool = False) -> str:
+    """A written bullet; `script_bound` also forces the language, letter by letter."""
     write = _bound_body if script_bound else _open_body
-    lines = ' "\\n" '.join(["line"] * count)
-    return "\n".join(
-        (
-            f"root ::= {lines}",
-            f"line ::= {_literal(limits.marker)} body {_literal(limits.end)}",
-            *write(limits),
-        )
-    )
+    line = f"root ::= {_literal(limits.marker)} body {_literal(limits.end)}"
+    return "\n".join((line, *write(limits)))
 
 
-def choice_grammar(sentences: Sequence[str], count: int, marker: str) -> str:
-    """`count` of `sentences`, each at most once and in their order, one per line.
-
-    Rule `rI-K`: K lines out of the sentences from number I on.
-    """
-    assert 0 < count <= len(sentences)
-    rules = [f"root ::= r0-{count}"]
-    for number, sentence in enumerate(sentences):
-        rules.append(f"s{number} ::= {_literal(marker + sentence)}")
-    for left in range(1, count + 1):
-        for number in range(count - left, len(sentences) - left + 1):
-            after = f' "\\n" r{number + 1}-{left - 1}' if left > 1 else ""
-            is_last_chance = number == len(sentences) - left
-            skip = "" if is_last_chance else f" | r{number + 1}-{left}"
-            rules.append(f"r{number}-{left} ::= s{number}{after}{skip}")
-    return "\n".join(rules)
+def choice_grammar(sentences: Sequence[str], marker: str) -> str:
+    """One of `sentences`."""
+    return "root ::= " + " | ".join(_literal(marker + sentence) for sentence in sentences)
 
 
 def _open_body(limits: BulletLimits) -> tuple[str, ...]:

@@ -9,17 +9,16 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from webui.models import ModelSpec
-from webui.strings import Language
 from webui.tasks.summarize.composing import Composition
 from webui.tasks.summarize.evidence import Evidence
 from webui.tasks.summarize.planning import Plan
 from webui.tasks.summarize.settings import Mode, SummarySettings
 from webui.tasks.summarize.source import Source
+from webui.tasks.summarize.spans import Span
 from webui.text.grounding import By, Flag, FlagKind, Grounding
 from webui.text.language import is_in, main_language
 from webui.text.places import Place, place_between, place_from
 
-MIN_SECTIONS_FOR_TITLES = 2
 MAX_STRIP = 120  # cells of the coverage strip
 
 
@@ -92,10 +91,13 @@ def finish(
 ) -> Summary:
     """The grounded bullets in the document's order, and all that is told with them."""
     plan, grounded = composition.plan, evidence.bullets
-    if settings.mode is Mode.ABSTRACT:
-        grounded = in_document_order(grounded)
-    has_titles = len(plan.sections) >= MIN_SECTIONS_FOR_TITLES
-    bullets = tuple(bullet_of(source, text, found, has_titles) for text, found in grounded)
+    has_titles = any(span.children for span in plan.spans)
+    bullets = tuple(
+        replace(
+            bullet_of(source, point.text, found), section=point.span.title if has_titles else ""
+        )
+        for point, found in grounded
+    )
     stats = composition.stats
     written = max(1, stats.num_bullets)
     return Summary(
@@ -103,7 +105,7 @@ def finish(
         bullets,
         all(is_in(settings.language, bullet.text) for bullet in bullets),
         1 - stats.num_wrong_language / written,
-        tuple(_section_values(plan, index) for index in range(len(plan.sections))),
+        tuple(map(_section_values, plan.sections)),
         coverage(source, bullets),
         spec.name,
         settings.values(),
@@ -121,18 +123,7 @@ def finish(
     )
 
 
-def in_document_order(grounded: Sequence[tuple[str, Grounding]]) -> list[tuple[str, Grounding]]:
-    """By the first source; a bullet without one stays behind the bullet before it."""
-    places, last = [], -1
-    for _, found in grounded:
-        if found.sources:
-            last = found.sources[0].index
-        places.append(last)
-    order = sorted(range(len(grounded)), key=lambda index: places[index])
-    return [grounded[index] for index in order]
-
-
-def bullet_of(source: Source, text: str, found: Grounding, has_titles: bool = False) -> Bullet:
+def bullet_of(source: Source, text: str, found: Grounding) -> Bullet:
     quotes = []
     for support in found.sources:
         place = source.sentences[support.index]
@@ -141,23 +132,15 @@ def bullet_of(source: Source, text: str, found: Grounding, has_titles: bool = Fa
         quotes.append(
             Quote(place.page, quote, support.score, place.start, place.end, support.by, where)
         )
-    title = _heading_above(source, found.sources[0].index) if has_titles and quotes else ""
-    return replace(Bullet(text, tuple(quotes), found.flags), section=title)
+    return Bullet(text, tuple(quotes), found.flags)
 
 
-def _heading_above(source: Source, index: int) -> str:
-    above = (i for i in range(index, -1, -1) if source.sentences[i].is_heading)
-    number = next(above, None)
-    return "" if number is None else source.sentence(number).lstrip("# ").strip()
-
-
-def _section_values(plan: Plan, index: int) -> dict[str, Any]:
-    section = plan.sections[index]
+def _section_values(span: Span) -> dict[str, Any]:
     return {
-        "title": section.title,
-        "start": section.start,
-        "end": section.end,
-        "num_tokens": section.num_tokens,
+        "title": span.title,
+        "start": span.start,
+        "end": span.end,
+        "num_tokens": span.num_tokens,
     }
 
 
@@ -176,7 +159,7 @@ def _notes(
     source: Source, settings: SummarySettings, plan: Plan, bullets: Sequence[Bullet]
 ) -> tuple[str, ...]:
     notes = []
-    if plan.num_bullets < plan.wanted and settings.num_bullets:
+    if len(bullets) < plan.wanted and settings.num_bullets:
         notes.append("note_fewer")
     if source.unusable_pages:
         notes.append("note_pages")
@@ -187,6 +170,4 @@ def _notes(
         notes.append("note_by_meaning")
     elif is_foreign:
         notes.append("note_cross_language")
-    if settings.language is Language.JA and plan.num_tokens < 40:
-        notes.append("note_short")
     return tuple(notes)

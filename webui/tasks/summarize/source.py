@@ -72,7 +72,8 @@ def pasted(text: str, title: str = "") -> Source:
     """The source in a text field. Raises EmptySourceError."""
     _check_length(len(text))  # before minutes are spent on it
     clean = repaired_text(text.replace("\r\n", "\n").replace("\r", "\n"))
-    return from_pages([Page(number=1, text=clean)], title=title, is_wrapped=True)
+    is_table = re.search(r"\S\t", text) is not None  # rows are lines of their own
+    return from_pages([Page(number=1, text=clean)], title=title, is_wrapped=not is_table)
 
 
 def from_pages(

@@ -1,4 +1,4 @@
-"""Summarizer: plan, then sections side by side, then merging; saved as it goes, resumable.
+"""Summarizer: plan, then a bullet for each Span side by side; saved as it goes, resumable.
 
 Knows documents, models and storage; knows nothing about pages, HTTP or the command line.
 """
@@ -221,9 +221,9 @@ class Summarizer:
         self, job: _Job, composition: Composition
     ) -> AsyncGenerator[SummaryUpdate, None]:
         """Sources and flags; the model's places are others' by now."""
-        bullets, language = composition.bullets, job.settings.language
+        points, language = composition.points, job.settings.language
         task: asyncio.Task[Evidence] = asyncio.create_task(
-            evidence_of(job.source, bullets, language, self._find_embedder)
+            evidence_of(job.source, points, language, self._find_embedder)
         )
         try:
             while not (await asyncio.wait((task,), timeout=HEARTBEAT_S))[0]:

@@ -1,27 +1,27 @@
-"""Writer: one call to the engine becomes N finished bullets, whatever the model's weights are.
+"""Writer: one call to the engine becomes one finished bullet, whatever the model's weights are.
 
-The grammar guarantees the format. Each finished line is looked at as it comes: a wrong language,
-a repetition or a line that ran into the length bound stops the answer there, and it is written on
-from the last good bullet with a stronger instruction, then with a grammar that forces the script.
-Knows no documents.
+The grammar guarantees the form. What is written is looked at when it is there; a faulty bullet is
+tried again with a stronger instruction, then in a script that the grammar forces where the
+language was wrong. What still is not fit to be shown is replaced by the last resort, a shortened
+sentence of the source. Knows no documents.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from enum import Enum, auto
 
 from webui.engine.client import Delta, Engine
-from webui.engine.request import FinishReason, SamplingParams, Usage
+from webui.engine.request import SamplingParams, Usage
 from webui.errors import AppError
 from webui.strings import Language
-from webui.tasks.summarize.grammar import bullets_grammar, choice_grammar
+from webui.tasks.summarize.checks import MAY_STAND, Fault
+from webui.tasks.summarize.grammar import bullet_grammar, choice_grammar
 from webui.tasks.summarize.settings import BulletLimits
-from webui.text.language import is_in
+from webui.text.plain_form import plain_form
 
-TOKENS_PER_CHAR = 1.2  # of Japanese, at most usual; more is written in another round
-MAX_ROUNDS_PER_BULLET = 6
-MAX_FRUITLESS_ROUNDS = 3
+TOKENS_PER_CHAR = 1.2  # of Japanese, at most usual; a byte a token at worst, in a later try
+MAX_TRIES = 3
+MAX_BOUND_TRIES = 6  # where no sentence of the source can stand in
 WARMER = 0.3  # added to the temperature when a bullet is tried again
 
 
@@ -30,23 +30,22 @@ class Writing:
     """What to write. `prompts`: the usual one, and the one with a stronger instruction."""
 
     prompts: tuple[tuple[int, ...], tuple[int, ...]]
-    count: int
     limits: BulletLimits
-    candidates: tuple[str, ...] = ()  # not empty: choose among these, in their order
+    fault: Callable[[str, bool], Fault]  # of a bullet, and whether the model ended it
+    last_resort: str = ""  # a shortened sentence of the source; "" = there is none
+    candidates: tuple[str, ...] = ()  # not empty: choose one of these
 
     @property
     def max_tokens(self) -> int:
-        """Enough as a rule; at least one more bullet always fits."""
+        """Enough as a rule."""
         if self.candidates:
-            longest = sorted(map(len, self.candidates), reverse=True)[: self.count]
-            return round(sum(longest) * TOKENS_PER_CHAR) + 12 * self.count
-        usual = round((self.limits.max_chars + 3) * TOKENS_PER_CHAR * 0.7 * self.count)
-        return max(self.limits.max_bytes, usual)
+            return max(map(len, self.candidates)) * 4 + 12
+        return round((self.limits.max_chars + 3) * TOKENS_PER_CHAR)
 
 
 @dataclass(slots=True)
 class WritingStats:
-    """Sums over rounds. A bullet `needed_help` when its first try was in the wrong language."""
+    """Sums over tries. `num_wrong_language`: bullets whose first try was in another language."""
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
@@ -54,187 +53,131 @@ class WritingStats:
     num_calls: int = 0
     num_bullets: int = 0
     num_wrong_language: int = 0
-    prefill_s: float = 0.0
-    decode_s: float = 0.0
+    num_shortened: int = 0
 
     def add(self, usage: Usage) -> None:
         self.num_calls += 1
         self.prompt_tokens += usage.prompt_tokens
         self.cached_tokens += usage.cached_tokens
         self.completion_tokens += usage.completion_tokens
-        self.prefill_s += max(0.0, usage.time_to_first_token_s - usage.queue_s)
-        if usage.tokens_per_s > 0:
-            self.decode_s += (usage.completion_tokens - 1) / usage.tokens_per_s
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """News: the bullets so far, and the beginning of the next one."""
+    """News: the bullet so far; when `is_done`, the bullet."""
 
-    bullets: tuple[str, ...]
-    partial: str = ""
-    num_tokens: int = 0
-    num_prompt_done: int = 0
+    text: str
     is_done: bool = False
+    is_shortened: bool = False  # a sentence of the source
     stats: WritingStats = field(default_factory=WritingStats)
 
 
 class NoRoomError(AppError):
-    """The context has no room for a single bullet more."""
-
-
-class _Fault(Enum):
-    LANGUAGE = auto()
-    REPEATED = auto()
-    RAN_ON = auto()  # into the length bound: its last word may be cut
+    """The context has no room for a bullet."""
 
 
 async def write(
     engine: Engine, writing: Writing, sampling: SamplingParams
 ) -> AsyncGenerator[Written, None]:
-    """Written after each piece of text, the last one with `is_done` and exactly `count` bullets.
+    """Written after each piece of text, the last one with `is_done`.
 
     Raises what Engine.generate raises.
     """
     answer = _Answer(writing, sampling)
     while not answer.is_complete:
-        prompt, params = answer.next_round(engine)
-        events = engine.generate(prompt, params, is_background=True)
-        async with aclosing(events):
+        prompt, params = answer.next_try()
+        async with aclosing(engine.generate(prompt, params, is_background=True)) as events:
             async for event in events:
                 if isinstance(event, Delta):
-                    is_good = answer.take(event)
-                    yield answer.news()
-                    if not is_good:
-                        break
-                else:
-                    yield replace(answer.news(), num_prompt_done=event.num_prompt_done)
-    yield replace(answer.news(), partial="", is_done=True)
+                    answer.take(event)
+                    yield Written(answer.partial, stats=answer.stats)
+    yield answer.result()
 
 
 class _Answer:
-    """The bullets of one call, over all its rounds."""
+    """One bullet over all its tries."""
 
     def __init__(self, writing: Writing, sampling: SamplingParams) -> None:
         self._writing = writing
         self._sampling = sampling
-        self._bullets: list[str] = []
         self._line = ""
-        self._num_tokens = 0
-        self._num_fruitless = 0  # rounds in a row
-        self._num_tries = 0  # of the bullet that is being written
-        self._is_strong = False
-        self._is_bound = False
+        self._num_tries = 0
         self._was_foreign = False
+        self._was_cut = False
+        self._best = ""
+        self._fault = Fault.LANGUAGE
         self.stats = WritingStats()
 
     @property
+    def partial(self) -> str:
+        return self._line.removeprefix(self._writing.limits.marker)
+
+    @property
     def is_complete(self) -> bool:
-        return len(self._bullets) >= self._writing.count
+        if self._best and (self._fault is Fault.NONE or self._writing.candidates):
+            return True
+        if self._fault <= MAY_STAND:
+            return self._num_tries >= MAX_TRIES - 1
+        if self._num_tries < MAX_TRIES:
+            return False
+        has_stand_in = self._writing.last_resort or self._fault is not Fault.LANGUAGE
+        return bool(has_stand_in) or self._num_tries >= MAX_BOUND_TRIES
 
-    def news(self) -> Written:
-        partial = self._line.removeprefix(self._writing.limits.marker)
-        return Written(tuple(self._bullets), partial, self._num_tokens, stats=self.stats)
-
-    def next_round(self, engine: Engine) -> tuple[tuple[int, ...], SamplingParams]:
-        """The prompt with the good bullets behind it, and the grammar for those that lack."""
-        assert engine.tokenizer is not None
+    def next_try(self) -> tuple[tuple[int, ...], SamplingParams]:
         self._line = ""
-        writing = self._writing
-        marker = writing.limits.marker
-        done = "".join(f"{marker}{bullet}\n" for bullet in self._bullets)
-        prompt = writing.prompts[1 if self._is_strong else 0]
-        if done:
-            prompt = (*prompt, *engine.tokenizer.encode_text(done))
-        warmer = min(1.5, self._sampling.temperature + WARMER * self._num_tries)
+        writing, number = self._writing, self._num_tries
+        warmth = self._sampling.temperature + WARMER * number
+        seed = None if self._sampling.seed is None else self._sampling.seed + 1000 * number
+        is_bound = number >= MAX_TRIES - 1 and self._was_foreign
+        max_tokens = writing.limits.max_bytes if self._was_cut or is_bound else writing.max_tokens
+        if writing.candidates:
+            grammar = choice_grammar(writing.candidates, writing.limits.marker)
+        else:
+            grammar = bullet_grammar(writing.limits, script_bound=is_bound)
         sampling = replace(
             self._sampling,
-            grammar=self._grammar(),
-            max_tokens=self._left_open().max_tokens << self._num_fruitless,
-            temperature=warmer if self._num_tries else self._sampling.temperature,
+            grammar=grammar,
+            max_tokens=max_tokens,
+            temperature=min(1.5, warmth),
+            seed=seed,
         )
-        return prompt, sampling
+        return writing.prompts[min(1, number)], sampling
 
-    def take(self, delta: Delta) -> bool:
-        """False when the rest of this round is of no use."""
-        self._num_tokens += len(delta.token_ids)
+    def take(self, delta: Delta) -> None:
+        self._line += delta.text
         if delta.usage:
             self.stats.add(delta.usage)
-        *lines, self._line = (self._line + delta.text).split("\n")
-        if delta.finish_reason and self._is_finished(self._line, delta.finish_reason):
-            lines.append(self._line)
-            self._line = ""
         if delta.finish_reason:
-            self._num_fruitless = 0 if lines else self._num_fruitless + 1
-            if self._num_fruitless >= MAX_FRUITLESS_ROUNDS:
-                raise NoRoomError("summary.no_room")
-        return all(self._accept(line) for line in lines)
+            self._judge()
 
-    def _accept(self, line: str) -> bool:
-        bullet = line.removeprefix(self._writing.limits.marker)
-        fault = self._fault(bullet)
+    def _judge(self) -> None:
+        """Keep the best try."""
         self._num_tries += 1
-        if fault and self._num_tries < MAX_ROUNDS_PER_BULLET and self._try_harder(fault):
-            return False
-        if fault is _Fault.RAN_ON:
-            bullet = shortened(bullet, self._writing.limits)
-        self.stats.num_bullets += 1
-        self.stats.num_wrong_language += self._was_foreign
-        self._bullets.append(bullet)
-        self._num_tries = 0
-        self._was_foreign = False
-        return not self.is_complete
-
-    def _try_harder(self, fault: _Fault) -> bool:
-        """Whether another round can make this better."""
-        if fault is _Fault.LANGUAGE:
-            self._was_foreign = True
-            self._is_bound = self._is_strong
-            self._is_strong = True
-            return True
-        self._is_strong = True
-        return self._num_tries < 3
-
-    def _fault(self, bullet: str) -> _Fault | None:
-        limits = self._writing.limits
-        if self._writing.candidates:
-            return None
-        if not is_in(limits.language, bullet):
-            return _Fault.LANGUAGE
-        if bullet in self._bullets:
-            return _Fault.REPEATED
-        if not self._is_bound and len(bullet) >= limits.max_chars + 1:
-            return _Fault.RAN_ON
-        return None
-
-    def _is_finished(self, line: str, reason: FinishReason) -> bool:
-        """Whether a last line without its line break is a whole bullet."""
-        writing = self._writing
-        body = line.removeprefix(writing.limits.marker)
+        writing, bullet = self._writing, self.partial.strip()
         if writing.candidates:
-            return body in writing.candidates
-        if writing.limits.language is Language.EN and reason is not FinishReason.STOP:
-            return False  # the stop may be one inside a number
-        return len(body) > writing.limits.min_chars and body.endswith(writing.limits.end)
+            self._best = bullet if bullet in writing.candidates else ""
+            if not self._best and self._num_tries >= MAX_TRIES:
+                raise NoRoomError("summary.no_room")
+            return
+        limits = writing.limits
+        is_whole = bullet.endswith(limits.end) and len(bullet) <= limits.max_chars
+        if limits.language is Language.JA:
+            bullet = plain_form(bullet)
+        fault = writing.fault(bullet, is_whole)
+        self._was_foreign |= fault is Fault.LANGUAGE
+        self._was_cut |= not bullet.endswith(limits.end)
+        if bullet.endswith(limits.end) and (not self._best or fault < self._fault):
+            self._best, self._fault = bullet, fault
 
-    def _left_open(self) -> Writing:
-        """What is still to be written."""
-        writing = self._writing
-        left = writing.count - len(self._bullets)
-        candidates = writing.candidates
-        if candidates and self._bullets:
-            candidates = candidates[candidates.index(self._bullets[-1]) + 1 :]
-        return replace(writing, count=left, candidates=candidates)
-
-    def _grammar(self) -> str:
-        left = self._left_open()
-        if left.candidates:
-            return choice_grammar(left.candidates, left.count, left.limits.marker)
-        return bullets_grammar(left.count, left.limits, script_bound=self._is_bound)
-
-
-def shortened(bullet: str, limits: BulletLimits) -> str:
-    """A bullet that ran into the bound, ended at its last clause; as it is without one."""
-    mark = "、" if limits.language is Language.JA else ","
-    cut = bullet.rfind(mark, len(bullet) // 2)
-    return bullet[:cut] + limits.end if cut > 0 else bullet
+    def result(self) -> Written:
+        stats = self.stats
+        stats.num_bullets += 1
+        stats.num_wrong_language += self._was_foreign
+        text, is_shortened = self._best, False
+        if not self._writing.candidates and (self._fault > MAY_STAND or not text):
+            if self._writing.last_resort:
+                text, is_shortened = self._writing.last_resort, True
+            elif not text:
+                raise NoRoomError("summary.no_room")
+        stats.num_shortened += is_shortened
+        return Written(text, True, is_shortened, stats)
