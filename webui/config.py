@@ -80,10 +80,12 @@ class Settings:
         "minutes until an unused model is unloaded (0 = never)",
     )
     max_waiting: int = _setting(
-        64, "順番を待てる要求の数（超えると 429）", "requests that may wait in all (more get 429)"
+        1000, "順番を待てる要求の数（超えると 429）", "requests that may wait in all (more get 429)"
     )
     max_waiting_per_user: int = _setting(
-        32, "一人あたりの順番を待てる要求の数", "requests of one user that may wait"
+        32,
+        "一人あたりの順番を待てる要求の数（ログインを求めるとき）",
+        "requests of one user that may wait, where users log in",
     )
     login: str = _setting(
         "auto",
@@ -100,6 +102,11 @@ class Settings:
         "",
         "前に立つリバースプロキシのアドレス（コンマ区切り。X-Forwarded-For を信じる相手）",
         "addresses of the reverse proxy in front, whose X-Forwarded-For is believed",
+    )
+    origins: str = _setting(
+        "",
+        "API を使えるほかのサイトやアプリ（コンマ区切り。例: app://obsidian.md）",
+        "other sites and apps that may use the API, separated by commas (as app://obsidian.md)",
     )
     embedder: str = _setting(
         "",
@@ -123,6 +130,11 @@ class Settings:
         "folders whose models the page may convert, separated by commas "
         "(empty = the models folder, and without a login the home folder)",
     )
+    responses_kept: int = _setting(
+        200,
+        "続きを書けるように覚えておく /v1/responses の回答の数（0 は覚えない。再起動で消える）",
+        "answers of /v1/responses kept in memory to be continued (0 = none)",
+    )
     tokens_per_minute: int = _setting(
         0,
         "API で一人が 1 分に使えるトークン数（0 は無制限）",
@@ -140,6 +152,7 @@ class Settings:
         _check_range("idle_minutes", self.idle_minutes, 0, 1 << 20)
         _check_range("max_waiting", self.max_waiting, 1, 10_000)
         _check_range("max_waiting_per_user", self.max_waiting_per_user, 1, 10_000)
+        _check_range("responses_kept", self.responses_kept, 0, 100_000)
         _check_range("tokens_per_minute", self.tokens_per_minute, 0, 1 << 40)
         _check_addresses("proxy", self.proxy)
         for item in fields(self):

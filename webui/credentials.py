@@ -73,6 +73,11 @@ def login_needed(settings: Settings) -> bool:
     return settings.login == "on" or settings.host not in LOCAL_HOSTS
 
 
+def max_waiting_of_one(settings: Settings) -> int:
+    """Requests of one owner that may wait. Where nobody logs in, everybody is one owner."""
+    return settings.max_waiting_per_user if login_needed(settings) else settings.max_waiting
+
+
 class Credentials:
     """Thread-safe; several processes may use one file."""
 

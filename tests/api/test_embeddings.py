@@ -42,6 +42,17 @@ def test_a_text_a_list_and_token_ids_have_vectors_of_length_one(embedding: Serve
     assert len(by_ids.data) == 2 and by_ids.usage.prompt_tokens >= len(ids) + 3
 
 
+def test_documents_are_ranked_by_their_nearness_to_the_query(embedding: Server) -> None:
+    """Without a reranker by the embedder, which puts the very same text first."""
+    body = {"query": TEXTS[1], "documents": [*TEXTS, {"text": TEXTS[1]}], "top_n": 3}
+    with httpx.Client(base_url=embedding.url, timeout=300) as http:
+        told = http.post("/v1/rerank", json={**body, "return_documents": True}).json()
+    assert [one["index"] for one in told["results"][:2]] == [1, 3] and len(told["results"]) == 3
+    assert told["results"][0]["document"] == {"text": TEXTS[1]}
+    assert told["results"][1]["relevance_score"] == told["results"][0]["relevance_score"]
+    assert told["model"] == "tiny-embedder"
+
+
 def test_base64_is_the_same_numbers_as_little_endian_float32(embedding: Server) -> None:
     with httpx.Client(base_url=embedding.url, timeout=300) as http:
         written = [

@@ -13,7 +13,7 @@ import pytest
 from tests.api.servers import Server
 from tests.api.test_bad_input import CHAT, chat, refused
 
-WEATHER = {
+WEATHER: dict[str, Any] = {
     "type": "function",
     "function": {
         "name": "get_weather",

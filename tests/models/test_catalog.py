@@ -108,6 +108,35 @@ def test_links_are_followed_and_broken_ones_said(
         assert error is not None and error.key == "catalog.gguf_unreadable"
 
 
+def test_models_in_folders_are_listed_once_each(
+    catalog: Catalog, models_dir: Path, standin: Path, tmp_path: Path
+) -> None:
+    """As LM Studio keeps them (maker/model/file), with links to others and in a circle."""
+    deep = models_dir / "maker" / "model"
+    deep.mkdir(parents=True)
+    shutil.copy(standin, deep / "deep.gguf")
+    shutil.copy(standin, tmp_path / "elsewhere.gguf")
+    (models_dir / "linked.gguf").symlink_to(deep / "deep.gguf")
+    (models_dir / "maker" / "again").symlink_to(deep)
+    (deep / "circle").symlink_to(models_dir)
+    (deep / "outside.gguf").symlink_to(tmp_path / "elsewhere.gguf")
+    (models_dir / ".hidden").mkdir()
+    shutil.copy(standin, models_dir / ".hidden" / "no.gguf")
+    found = {spec.id: spec.error for spec in own_models(catalog)}
+    assert found == {"linked": None, "outside": None}
+    assert catalog.get("maker/model/Linked.GGUF").id == "linked"
+
+
+def test_a_near_name_of_two_models_is_unknown(
+    catalog: Catalog, models_dir: Path, standin: Path
+) -> None:
+    for name in ("a.gguf", "A.gguf"):
+        shutil.copy(standin, models_dir / name)
+    assert catalog.get("A").path.name == "A.gguf"
+    with pytest.raises(UnknownModelError, match="a, A|A, a"):
+        catalog.get("b")
+
+
 def test_a_split_model_is_one_entry_with_the_sum_of_its_parts(
     catalog: Catalog, models_dir: Path
 ) -> None:

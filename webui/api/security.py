@@ -37,6 +37,7 @@ HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::\d{1,5})?", re.ASCII)
 MAX_BODY_BYTES = 64 << 20
 # These are streamed to the disk; what reads them sets its own limit, in a sentence.
 STREAMED_PATHS = {"/documents/files": 1_100_000_000}
+OTHER_SITES = "requests from other sites are refused (the setting origins lets named ones in)"
 TOO_LARGE = "at most {limit} bytes"
 HEADERS = {
     b"x-content-type-options": b"nosniff",
@@ -104,9 +105,9 @@ class RequestCheck:
             return 421, "this server does not answer under that name"
         origin = headers.get("origin")
         if origin is not None and not _same_origin(origin, host):
-            return 403, "requests from other sites are refused"
+            return 403, OTHER_SITES
         if _is_foreign(headers) and not _is_link_to_our_page(scope, headers):
-            return 403, "requests from other sites are refused"
+            return 403, OTHER_SITES
         if scope["method"] not in SAFE_METHODS:
             return _body_refusal(headers, _limit(scope))
         return 0, ""

@@ -27,6 +27,7 @@ from webui.api.files import file_routes
 from webui.api.gradio_routes import GradioDoor
 from webui.api.jobs import job_routes
 from webui.api.metrics import metrics
+from webui.api.origins import Origins, origins_in
 from webui.api.page_errors import answer_errors
 from webui.api.security import PageHeaders, RequestCheck, allowed_hosts
 from webui.api.summaries import summary_routes
@@ -102,6 +103,8 @@ def create_app(application: Application, port: int) -> tuple[FastAPI, Callable[[
         web.add_middleware(Gate, credentials=application.credentials)
     web.add_middleware(PageHeaders)
     web.add_middleware(RequestCheck, allowed_hosts=allowed_hosts(settings.host, settings.names))
+    if origins := origins_in(settings.origins):
+        web.add_middleware(Origins, allowed=origins)
 
     def end_streams() -> None:
         application.jobs.let_listeners_go()

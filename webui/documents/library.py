@@ -218,6 +218,10 @@ class Library:
         """The model that documents are embedded with; None while there is none."""
         return self._embedding.local if self._embedding else None
 
+    def reranker(self) -> Path | None:
+        """The folder of the model that reranks what was found; None while there is none."""
+        return self._embedding.choice.reranker if self._embedding else None
+
     def search(
         self, owner: str, question: str, limit: int = 10, document_ids: list[str] | None = None
     ) -> Found:

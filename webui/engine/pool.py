@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from webui.config import LOCAL_USER, Settings
-from webui.credentials import login_needed
+from webui.credentials import login_needed, max_waiting_of_one
 from webui.engine.client import Engine
 from webui.engine.memory import budget_bytes, needed_bytes
 from webui.engine.metering import Metering
@@ -87,7 +87,7 @@ class EnginePool:
         self.catalog = catalog
         self.metering = Metering()
         self.turns = Turns(
-            settings.max_waiting, settings.max_waiting_per_user, is_shared=login_needed(settings)
+            settings.max_waiting, max_waiting_of_one(settings), is_shared=login_needed(settings)
         )
         self._settings = settings
         self._options_of = options_of

@@ -24,6 +24,9 @@ BUILTIN_ID = "kajogaki"
 STANDIN_TIMEOUT_S = 120
 SPLIT_NAME = re.compile(r"(?P<stem>.+)-(?P<part>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
 MAX_NAME_LENGTH = 80
+MAX_KNOWN_CHARS = 500  # of the ids that the error about an unknown one lists
+MAX_DEPTH = 3  # folders below the models folder: maker/model/quantisation
+MAX_SCANNED = 20_000  # files and folders
 MEMORY_SHARE = 0.6  # a default model's file may take this much of the machine's memory
 
 
@@ -112,10 +115,15 @@ class Catalog:
         """Raises UnknownModelError. The stand-in can always be had, listed or not."""
         if model_id == STANDIN_ID:
             return self._standin()
-        for spec in self.models():
-            if spec.id == model_id:
-                return spec
-        raise UnknownModelError("catalog.unknown_model", model_id=model_id)
+        models = self.models()
+        for wanted in (str, _plain_id):
+            found = [spec for spec in models if wanted(spec.id) == wanted(model_id)]
+            if len(found) == 1:
+                return found[0]
+        known = ", ".join(spec.id for spec in models)
+        raise UnknownModelError(
+            "catalog.unknown_model", model_id=model_id[:200], known=known[:MAX_KNOWN_CHARS]
+        )
 
     def default(self) -> ModelSpec:
         """The largest chat model that fits the memory, else any other; ours come last."""
@@ -180,11 +188,8 @@ class Catalog:
         return replace(spec, id=STANDIN_ID, is_standin=True)
 
     def _paths(self) -> list[Path]:
-        """Candidates: no hidden files, no folders, of a split model only the first part."""
-        try:
-            entries = list(self._models_dir.iterdir())
-        except OSError:  # no folder (yet): no models of the user's own
-            return []
+        """Candidates, also in folders: no hidden files, of a split model only the first part."""
+        entries = _files_in(self._models_dir, self._builtin_dir)
         candidates = [
             path
             for path in entries
@@ -207,6 +212,38 @@ class Catalog:
         if cached is None or cached[0] != stamp:
             cached = self._read[path] = (stamp, _read_spec(path, parts))
         return cached[1]
+
+
+def _files_in(folder: Path, without: Path) -> list[Path]:
+    """The files in it and in its folders, links followed, each once."""
+    seen: set[str] = {os.path.realpath(without)}
+    found: list[Path] = []
+    waiting = [(folder, 0)]
+    num_scanned = 0
+    while waiting and num_scanned < MAX_SCANNED:
+        current, depth = waiting.pop(0)
+        try:
+            entries = sorted(os.scandir(current), key=lambda entry: entry.name)
+        except OSError:  # no folder (yet), or a locked one
+            continue
+        for entry in entries:
+            num_scanned += 1
+            real = os.path.realpath(entry.path)
+            if entry.name.startswith(".") or real in seen:
+                continue
+            if not os.path.isdir(real):
+                seen.add(real)
+                found.append(Path(entry.path))
+            elif depth < MAX_DEPTH:
+                seen.add(real)
+                waiting.append((Path(entry.path), depth + 1))
+    return found
+
+
+def _plain_id(model_id: str) -> str:
+    """An id as people write it: a path, the file's suffix, another case, Ollama's tag."""
+    name = model_id.replace("\\", "/").rpartition("/")[2].casefold()
+    return name.removesuffix(":latest").removesuffix(".gguf")
 
 
 def _joined(spec: ModelSpec, entries: Entries) -> ModelSpec:

@@ -18,8 +18,9 @@ from tests.makegguf import random_llama
 from webui.engine.client import Delta, Engine
 from webui.engine.grammar.checking import Checker, CheckError, Fault
 from webui.engine.grammar.formats import FORMATS
-from webui.engine.grammar.json_schema import SchemaError, grammar_of, held
+from webui.engine.grammar.json_schema import grammar_of, held
 from webui.engine.grammar.matcher import Grammar, GrammarError, Matcher
+from webui.engine.grammar.merging import SchemaError
 from webui.engine.request import FinishReason, SamplingParams
 
 SCHEMAS: list[Any] = [

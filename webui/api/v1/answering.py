@@ -8,12 +8,17 @@ from collections.abc import AsyncGenerator, Iterable
 from typing import Any
 
 from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import ValidationError
 
 from webui.api.auth import owner_of
 from webui.api.v1.errors import body_of, language_of
+from webui.api.v1.items import chat_body, messages_of
 from webui.api.v1.limits import TokenBudget
-from webui.api.v1.objects import Answer, ChatShape, Shape, TextShape, usage_of
+from webui.api.v1.objects import Answer, ChatShape, Object, Shape, TextShape, usage_of
+from webui.api.v1.response_schemas import ResponsesRequest
+from webui.api.v1.responses import ResponseShape, ResponseStore, asked_of
 from webui.api.v1.schemas import (
     ChatRequest,
     Choices,
@@ -22,7 +27,7 @@ from webui.api.v1.schemas import (
     Pattern,
     TextFormat,
 )
-from webui.api.v1.sse import CLIENT_GONE, DONE, EventStream, comment, event, while_connected
+from webui.api.v1.sse import CLIENT_GONE, EventStream, comment, while_connected
 from webui.api.v1.tools import Wanted, grammar_and_checker, toolbox_of
 from webui.engine.client import Progress
 from webui.engine.grammar.checking import Checker
@@ -44,7 +49,8 @@ SAMPLING_FIELDS = (
 
 
 class Answering:
-    def __init__(self, completions: Completions, budget: TokenBudget) -> None:
+    def __init__(self, completions: Completions, budget: TokenBudget, store: ResponseStore) -> None:
+        self._store = store
         self._completions = completions
         self._budget = budget
 
@@ -59,6 +65,31 @@ class Answering:
             is_legacy=body.functions is not None,
         )
         return await self._respond(request, ask, shape, body)
+
+    async def respond(self, request: Request, body: ResponsesRequest) -> Response:
+        """Raises AppError."""
+        owner = owner_of(request)
+        fields = body.model_dump(exclude_none=True)
+        history = [
+            *self._store.messages(owner, body.previous_response_id),
+            *messages_of(body.input),
+        ]
+        instructions = [{"role": "system", "content": body.instructions}]
+        asked = [*(instructions if body.instructions else ()), *history]
+        chat = _validated(chat_body(fields, asked))
+        ask = await asyncio.to_thread(_chat_ask, chat, owner)
+        repeated = asked_of(fields, is_kept=self._store.is_open)
+        shape = ResponseShape(repeated, self._store, owner, history)
+        return await self._respond(request, ask, shape, chat)
+
+    def stored(self, request: Request, response_id: str) -> Object:
+        """A response that is kept. Raises AppError."""
+        return self._store.response(owner_of(request), response_id)
+
+    def forget(self, request: Request, response_id: str) -> Object:
+        """Raises AppError."""
+        self._store.forget(owner_of(request), response_id)
+        return {"id": response_id, "object": "response.deleted", "deleted": True}
 
     async def complete(self, request: Request, body: CompletionRequest) -> Response:
         """Raises AppError."""
@@ -103,23 +134,24 @@ class Answering:
         language: Language,
     ) -> AsyncGenerator[bytes, None]:
         """Chunks; comments while there is nothing to say; an error as the last event."""
+        shape = collected.shape
         sent_at = -KEEP_ALIVE_S  # who has to wait is told so at once
         try:
             async with contextlib.aclosing(events):
                 async for item in _chained(opening, events):
                     chunks = collected.take(item)
                     if chunks:
-                        yield b"".join(map(event, chunks))
+                        yield b"".join(map(shape.written, chunks))
                     elif time.monotonic() - sent_at >= KEEP_ALIVE_S:
                         yield comment(_news(item))
                     else:
                         continue
                     sent_at = time.monotonic()
             if shows_usage:
-                yield event(collected.shape.usage_chunk(collected.usage))
-            yield DONE
+                yield shape.written(shape.usage_chunk(collected.usage))
+            yield shape.ending
         except AppError as error:
-            yield event(body_of(error, language)[1])
+            yield shape.written(shape.failed(body_of(error, language)[1]))
         finally:
             self._budget.spend(collected.owner, collected.usage["total_tokens"])
 
@@ -147,6 +179,14 @@ class _Collected:
             return []
         self.answers[item.choice].take(item)
         return self.shape.chunks(item)
+
+
+def _validated(body: Object) -> ChatRequest:
+    """Raises AppError and RequestValidationError."""
+    try:
+        return ChatRequest.model_validate(body)
+    except ValidationError as error:
+        raise RequestValidationError(error.errors(), body=body) from error
 
 
 async def _opening(events: AsyncGenerator[Event, None]) -> list[Event]:

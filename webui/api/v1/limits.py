@@ -2,6 +2,7 @@
 
 import json
 import math
+import secrets
 import time
 from collections import defaultdict, deque
 
@@ -11,6 +12,7 @@ from webui.api.v1.errors import error_body
 from webui.engine.turns import TooBusyError
 
 MAX_BODY_BYTES = 4 << 20  # a million tokens
+MAX_DRAINED_BYTES = 64 << 20  # read to the end before it is refused; the whole server's limit
 WINDOW_S = 60.0
 
 
@@ -24,16 +26,43 @@ class BodyLimit:
         if scope["type"] != "http" or scope["method"] not in ("POST", "PUT", "PATCH"):
             return await self._app(scope, receive, send)
         body = b""
+        num_read = 0  # all of it: who is answered while he still sends sees a broken connection
         while True:
             message = await receive()
             if message["type"] != "http.request":
                 return None
-            body += message.get("body", b"")
-            if len(body) > MAX_BODY_BYTES:
+            num_read += len(message.get("body", b""))
+            if num_read <= MAX_BODY_BYTES:
+                body += message.get("body", b"")
+            if num_read > MAX_DRAINED_BYTES:
                 return await _refuse(send)
             if not message.get("more_body"):
                 break
-        await self._app(scope, _replayed(body, receive), send)
+        if num_read > MAX_BODY_BYTES:
+            return await _refuse(send)
+        await self._app(_as_json(scope), _replayed(body, receive), send)
+
+
+class RequestIds:
+    """Gives every answer an `x-request-id`, the client's own where it sent a short one."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        given = dict(scope["headers"]).get(b"x-request-id", b"")
+        is_usable = 0 < len(given) <= 100 and given.isascii() and given.decode().isprintable()
+        request_id = given if is_usable else b"req_" + secrets.token_hex(12).encode()
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = [*message.get("headers", ()), (b"x-request-id", request_id)]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        await self._app(scope, receive, send_with_id)
 
 
 class TokenBudget:
@@ -58,6 +87,14 @@ class TokenBudget:
     def spend(self, owner: str, num_tokens: int) -> None:
         if self._limit:
             self._spent[owner].append((time.monotonic(), num_tokens))
+
+
+def _as_json(scope: Scope) -> Scope:
+    """A body whose kind is not said is JSON."""
+    if any(name == b"content-type" for name, _ in scope["headers"]):
+        return scope
+    headers = [*scope["headers"], (b"content-type", b"application/json")]
+    return {**scope, "headers": headers}
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

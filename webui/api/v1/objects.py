@@ -1,10 +1,11 @@
-"""Answers as OpenAI's objects: whole ones, and the chunks of a stream. Knows nothing about HTTP."""
+"""Answers as OpenAI's objects: whole ones, and the chunks of a stream. Knows no requests."""
 
 import secrets
 import time
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from webui.api.v1.sse import DONE, event
 from webui.engine.request import FinishReason, TokenLogprob
 from webui.engine.tokenizer import Tokenizer
 from webui.tasks.complete import Started
@@ -64,8 +65,30 @@ class Shape(Protocol):
 
     def usage_chunk(self, usage: Object) -> Object: ...
 
+    ending: bytes  # of a stream
 
-class ChatShape:
+    def written(self, chunk: Object) -> bytes:
+        """A chunk as an event."""
+        ...
+
+    def failed(self, body: Object) -> Object:
+        """The chunk that tells an error."""
+        ...
+
+
+class _DataEvents:
+    """The manner of both kinds of completions."""
+
+    ending = DONE
+
+    def written(self, chunk: Object) -> bytes:
+        return event(chunk)
+
+    def failed(self, body: Object) -> Object:
+        return body
+
+
+class ChatShape(_DataEvents):
     """chat.completion and chat.completion.chunk."""
 
     def __init__(
@@ -181,7 +204,7 @@ class ChatShape:
         }
 
 
-class TextShape:
+class TextShape(_DataEvents):
     """text_completion, the same object for a whole answer and for a chunk."""
 
     def __init__(self, prompts: list[str | None], num_choices: int, *, shows_usage: bool) -> None:

@@ -1,6 +1,8 @@
 """The /v1 application: its routes, its own error shape, its OpenAPI document."""
 
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -9,13 +11,22 @@ from webui.api.v1.answering import Answering
 from webui.api.v1.answers import Answers
 from webui.api.v1.embedding import Embedding
 from webui.api.v1.errors import add_error_handlers
-from webui.api.v1.limits import BodyLimit, TokenBudget
+from webui.api.v1.limits import BodyLimit, RequestIds, TokenBudget
+from webui.api.v1.response_schemas import (
+    DetokenizeRequest,
+    RerankRequest,
+    ResponsesRequest,
+    TokenizeRequest,
+)
+from webui.api.v1.responses import ResponseStore
 from webui.api.v1.schemas import ChatRequest, CompletionRequest, EmbeddingRequest
 from webui.api.v1.summaries import Summaries
 from webui.api.v1.task_schemas import AnswersRequest, SummariesRequest
+from webui.api.v1.words import Words
 from webui.application import Application
+from webui.credentials import max_waiting_of_one
 from webui.engine.pool import EnginePool, LoadState
-from webui.models import ModelSpec, UnknownModelError
+from webui.models import ModelSpec
 from webui.tasks.embed import Embeddings
 
 ERRORS: dict[int | str, dict[str, Any]] = {
@@ -31,6 +42,9 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
+STARTED_AT = time.time()
+
+
 def create_v1(application: Application) -> FastAPI:
     """To be mounted at /v1."""
     app = FastAPI(
@@ -44,12 +58,20 @@ def create_v1(application: Application) -> FastAPI:
     add_error_handlers(app)
     engines = application.engines
     budget = TokenBudget(application.settings.tokens_per_minute)
-    answering = Answering(application.completions, budget)
+    store = ResponseStore(application.settings.responses_kept)
     embeddings = Embeddings(
-        application.library.embedder, engines, application.settings.max_waiting_per_user
+        application.library.embedder, engines, max_waiting_of_one(application.settings)
     )
-    embedding = Embedding(embeddings, budget)
+    _add_answers(app, Answering(application.completions, budget, store))
+    _add_words(app, Words(application.library, engines, budget), Embedding(embeddings, budget))
+    _add_tasks(app, Answers(application, budget), Summaries(application, budget))
+    _add_models(app, engines, embeddings)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(RequestIds)
+    return app
 
+
+def _add_answers(app: FastAPI, answering: Answering) -> None:
     @app.post("/chat/completions", responses=ERRORS)
     async def chat_completions(request: Request, body: ChatRequest) -> Response:
         return await answering.chat(request, body)
@@ -58,13 +80,38 @@ def create_v1(application: Application) -> FastAPI:
     async def completions(request: Request, body: CompletionRequest) -> Response:
         return await answering.complete(request, body)
 
+    @app.post("/responses", responses=ERRORS)
+    async def responses(request: Request, body: ResponsesRequest) -> Response:
+        return await answering.respond(request, body)
+
+    @app.get("/responses/{response_id}", responses={400: ERRORS[400]})
+    async def response(request: Request, response_id: str) -> dict[str, Any]:
+        return answering.stored(request, response_id)
+
+    @app.delete("/responses/{response_id}", responses={400: ERRORS[400]})
+    async def forget_response(request: Request, response_id: str) -> dict[str, Any]:
+        return answering.forget(request, response_id)
+
+
+def _add_words(app: FastAPI, words: Words, embedding: Embedding) -> None:
     @app.post("/embeddings", responses=ERRORS)
     async def create_embeddings(request: Request, body: EmbeddingRequest) -> Response:
         return await embedding.embed(request, body)
 
-    answers = Answers(application, budget)
-    summaries = Summaries(application, budget)
+    @app.post("/rerank", responses=ERRORS)
+    async def rerank(request: Request, body: RerankRequest) -> dict[str, Any]:
+        return await words.rerank(request, body)
 
+    @app.post("/tokenize", responses=ERRORS)
+    async def tokenize(request: Request, body: TokenizeRequest) -> dict[str, Any]:
+        return await words.tokenize(request, body)
+
+    @app.post("/detokenize", responses=ERRORS)
+    async def detokenize(request: Request, body: DetokenizeRequest) -> dict[str, Any]:
+        return await words.detokenize(request, body)
+
+
+def _add_tasks(app: FastAPI, answers: Answers, summaries: Summaries) -> None:
     @app.post("/answers", responses=ERRORS)
     async def answer(request: Request, body: AnswersRequest) -> Response:
         return await answers.answer(request, body)
@@ -73,6 +120,8 @@ def create_v1(application: Application) -> FastAPI:
     async def summarize(request: Request, body: SummariesRequest) -> Response:
         return await summaries.summarize(request, body)
 
+
+def _add_models(app: FastAPI, engines: EnginePool, embeddings: Embeddings) -> None:
     @app.get("/models")
     async def models() -> dict[str, Any]:
         return {"object": "list", "data": list(_models(engines, embeddings))}
@@ -82,10 +131,7 @@ def create_v1(application: Application) -> FastAPI:
         for found in _models(engines, embeddings):
             if found["id"] == model_id:
                 return found
-        raise UnknownModelError("catalog.unknown_model", model_id=model_id[:200])
-
-    app.add_middleware(BodyLimit)
-    return app
+        return _model(engines, engines.catalog.get(model_id))
 
 
 def _models(engines: EnginePool, embeddings: Embeddings) -> Iterator[dict[str, Any]]:
@@ -96,12 +142,20 @@ def _models(engines: EnginePool, embeddings: Embeddings) -> Iterator[dict[str, A
         yield {
             "id": embedder.name,
             "object": "model",
-            "created": 0,
+            "created": int(STARTED_AT),
             "owned_by": "kajogaki",
             "name": embedder.name,
             "kind": "embedding",
             "state": str(LoadState.READY if embedder.process.is_loaded else LoadState.UNLOADED),
         }
+
+
+def _created(path: Path) -> int:
+    """When the file was last changed; 0 when it is gone."""
+    try:
+        return int(path.stat().st_mtime)
+    except OSError:
+        return 0
 
 
 def _model(engines: EnginePool, spec: ModelSpec) -> dict[str, Any]:
@@ -111,7 +165,7 @@ def _model(engines: EnginePool, spec: ModelSpec) -> dict[str, Any]:
     return {
         "id": spec.id,
         "object": "model",
-        "created": 0,
+        "created": _created(spec.path),
         "owned_by": "kajogaki",
         "name": spec.name,
         "kind": "remote" if spec.remote else "text",

@@ -26,6 +26,11 @@ def event(value: object) -> bytes:
     )
 
 
+def named_event(name: str, value: object) -> bytes:
+    """The same with its name on a line before."""
+    return f"event: {name}\n".encode() + event(value)
+
+
 def comment(text: str) -> bytes:
     """A line that clients ignore: it keeps the connection open."""
     return f": {text}\n\n".encode()
