@@ -3,12 +3,12 @@
 Knows nothing about transactions; the caller brings the connection.
 """
 
-import json
 import secrets
 import sqlite3
 from typing import Any
 
 from webui.errors import AppError
+from webui.storage.stored import stored_object, stored_text, stored_texts, stored_time
 from webui.storage.texts import clean, clean_title, search_key, snippet, to_json
 from webui.storage.values import Conversation, ConversationSummary, DocumentChoice
 
@@ -77,7 +77,7 @@ def newest(
            ORDER BY updated_at DESC, number DESC LIMIT ? OFFSET ?""",
         (clean(owner), limit, offset),
     )
-    return [ConversationSummary(id, title, updated_at, "") for id, title, updated_at in rows]
+    return [_line(*row) for row in rows]
 
 
 def search(
@@ -102,9 +102,15 @@ def search(
         {"owner": clean(owner), "needle": needle, "limit": limit, "offset": offset},
     ).fetchall()
     return [
-        ConversationSummary(id, title, updated_at, _snippet_of(db, hit, needle))
+        _line(id, title, updated_at, _snippet_of(db, hit, needle))
         for id, title, updated_at, hit in rows
     ]
+
+
+def _line(id: str, title: object, updated_at: object, snippet: str = "") -> ConversationSummary:
+    return ConversationSummary(
+        id, clean_title(stored_text(title)), stored_time(updated_at), snippet
+    )
 
 
 def _snippet_of(db: sqlite3.Connection, message_number: int | None, needle: bytes) -> str:
@@ -115,7 +121,7 @@ def _snippet_of(db: sqlite3.Connection, message_number: int | None, needle: byte
            WHERE number = ?""",
         (message_number,),
     ).fetchone()
-    return snippet(content, key, needle)
+    return snippet(stored_text(content), key, needle)
 
 
 def ids(db: sqlite3.Connection, owner: str) -> list[str]:
@@ -190,15 +196,14 @@ def _to_row(conversation: Conversation) -> dict[str, Any]:
 
 
 def _from_row(row: tuple[Any, ...]) -> Conversation:
-    values = list(row)
-    values[3] = bool(values[3])
-    values[5] = json.loads(values[5])
-    values[10] = _choice_from(json.loads(values[10]))
-    return Conversation(*values)
+    id, owner, title, title_is_auto, system, sampling, model, leaf, created, updated, choice = row
+    return Conversation(
+        *(id, owner, clean_title(stored_text(title)), bool(title_is_auto)),
+        *(clean(stored_text(system)), stored_object(sampling), stored_text(model), leaf),
+        *(stored_time(created), stored_time(updated), _choice_from(stored_object(choice))),
+    )
 
 
 def _choice_from(values: dict[str, Any]) -> DocumentChoice:
-    if not values:
-        return DocumentChoice()
-    ids = (tuple(values["collection_ids"]), tuple(values["document_ids"]))
-    return DocumentChoice(values["is_on"], *ids)
+    ids = (stored_texts(values.get(name)) for name in ("collection_ids", "document_ids"))
+    return DocumentChoice(values.get("is_on") is True, *ids)

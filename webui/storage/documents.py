@@ -17,6 +17,7 @@ from webui.storage.conversations import NotFoundError, new_id
 from webui.storage.database import Database
 from webui.storage.grams import query_grams
 from webui.storage.postings import KeywordHits
+from webui.storage.stored import stored_choice, stored_list
 from webui.storage.texts import MAX_TITLE_CHARS, clean, clean_json, clean_title
 from webui.storage.vectors import Vectors
 
@@ -409,10 +410,13 @@ def _document(db: sqlite3.Connection, owner: str, id: str) -> Document:
 
 
 def _from_row(row: Sequence[Any]) -> Document:
-    problem = json.loads(row[8])
     values = list(row)
-    values[6] = DocumentStatus(row[6])
-    values[8] = (problem[0], problem[1]) if problem else None
+    values[6] = stored_choice(row[6], DocumentStatus.FAILED)
+    match stored_list(row[8]):
+        case [str(key), dict(about)]:
+            values[8] = (key, about)
+        case _:
+            values[8] = None
     return Document(*values)
 
 

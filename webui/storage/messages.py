@@ -5,12 +5,12 @@ always younger than its parent, so the youngest message of any subtree is a leaf
 sorting by `number` puts every path in order.
 """
 
-import json
 import sqlite3
 import time
 from typing import Any
 
 from webui.storage.conversations import NotFoundError, new_id
+from webui.storage.stored import stored_choice, stored_object, stored_text, stored_time
 from webui.storage.texts import clean, search_key, to_json
 from webui.storage.values import Message, Role, Status
 
@@ -181,7 +181,11 @@ def interrupt(db: sqlite3.Connection, conversation_id: str | None = None) -> int
 
 
 def _from_row(row: tuple[Any, ...]) -> Message:
-    values = list(row)
-    values[3], values[6] = Role(values[3]), Status(values[6])
-    values[8], values[12] = json.loads(values[8]), json.loads(values[12])
-    return Message(*values)
+    id, conversation_id, parent_id, role, content, reasoning, status, model_id, *rest = row
+    stats, created_at, version, num_versions, evidence = rest
+    return Message(
+        *(id, conversation_id, parent_id, stored_choice(role, Role.ASSISTANT)),
+        *(clean(stored_text(content)), clean(stored_text(reasoning))),
+        *(stored_choice(status, Status.PARTIAL), stored_text(model_id), stored_object(stats)),
+        *(stored_time(created_at), version, num_versions, stored_object(evidence)),
+    )

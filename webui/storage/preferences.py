@@ -1,10 +1,10 @@
 """Named sampling presets and small settings, per owner. Knows nothing about what they mean."""
 
-import json
 import sqlite3
 from typing import Any
 
 from webui.storage.conversations import NotFoundError
+from webui.storage.stored import stored_object
 from webui.storage.texts import clean, clean_title, to_json
 
 
@@ -12,7 +12,7 @@ def presets(db: sqlite3.Connection, owner: str) -> dict[str, dict[str, Any]]:
     rows = db.execute(
         "SELECT name, sampling FROM presets WHERE owner = ? ORDER BY name", (clean(owner),)
     )
-    return {name: json.loads(sampling) for name, sampling in rows}
+    return {name: stored_object(sampling) for name, sampling in rows}
 
 
 def save_preset(db: sqlite3.Connection, owner: str, name: str, values: dict[str, Any]) -> None:

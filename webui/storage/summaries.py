@@ -4,7 +4,6 @@ A part is saved as soon as it is finished, so that a stopped or killed run goes 
 Knows nothing about models or what is in a part.
 """
 
-import json
 import sqlite3
 import time
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 from webui.storage.conversations import NotFoundError, new_id
 from webui.storage.database import Database
+from webui.storage.stored import stored_choice, stored_object
 from webui.storage.texts import clean, clean_title, to_json
 from webui.storage.values import Status
 
@@ -101,7 +101,7 @@ class Summaries:
             (value,) = db.execute(
                 "SELECT source FROM summaries WHERE number = ?", (_number(db, owner, summary_id),)
             ).fetchone()
-            return dict(json.loads(value))
+            return stored_object(value)
 
     def newest(self, owner: str, limit: int = 50) -> list[SummaryRecord]:
         with self._database.read() as db:
@@ -128,7 +128,7 @@ class Summaries:
                 "SELECT stage, position, value FROM summary_parts WHERE summary_number = ?",
                 (_number(db, owner, summary_id),),
             )
-            return {(stage, position): json.loads(value) for stage, position, value in rows}
+            return {(stage, position): stored_object(value) for stage, position, value in rows}
 
     def end(
         self, owner: str, summary_id: str, status: Status, result: dict[str, Any] | None = None
@@ -195,5 +195,6 @@ def _record(row: tuple[Any, ...]) -> SummaryRecord:
     id, owner, key, title, model_id, settings, status, result, *rest = row
     return SummaryRecord(
         *(id, owner, key, title, model_id),
-        *(json.loads(settings), Status(status), json.loads(result), *rest),
+        *(stored_object(settings), stored_choice(status, Status.PARTIAL), stored_object(result)),
+        *rest,
     )
