@@ -4,6 +4,7 @@ The owner is whoever has logged in.
 """
 
 import json
+import threading
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,7 @@ from webui.api.auth import owner_of
 from webui.application import Application
 from webui.errors import AppError
 from webui.storage import InvalidExportError, NotFoundError
+from webui.storage.json_size import has_more_values
 from webui.strings import Language
 from webui.tasks.chat.export import to_markdown
 from webui.tasks.chat.importing import import_conversations
@@ -26,6 +28,8 @@ from webui.ui.chat.activity_view import activity_view
 from webui.ui.language import language_of
 
 MAX_FILE_NAME_CHARS = 60
+MAX_IMPORTED_VALUES = 1_000_000  # of a message about ten; in memory at most some 100 bytes each
+_ONE_IMPORT = threading.Lock()
 ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" '
     'rx="9" fill="#34509b"/><g stroke="#fff" stroke-width="2.6" stroke-linecap="round"><path '
@@ -125,11 +129,14 @@ def _purge(application: Application) -> Callable[[Request], Awaitable[Response]]
 
 
 def _import(application: Application, owner: str, body: bytes) -> list[str]:
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise InvalidExportError("not_ours") from error
-    return import_conversations(application.storage, owner, data)
+    with _ONE_IMPORT:  # each may take some hundred megabytes
+        if has_more_values(body, MAX_IMPORTED_VALUES):
+            raise InvalidExportError("too_large", "conversations")
+        try:
+            data = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise InvalidExportError("not_ours") from error
+        return import_conversations(application.storage, owner, data)
 
 
 def _error(error: AppError, language: Language, status: int) -> Response:

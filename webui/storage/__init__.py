@@ -6,6 +6,8 @@ nothing about models, prompts, tokens or the page.
     database.py       connections, transactions, which failure becomes which sentence
     migrations.py     the schema, as numbered steps
     texts.py          cleaning, search keys, snippets (pure)
+    stored.py         what rows hold, as the kind of value it should be (pure)
+    json_size.py      how much a JSON text would become (pure)
     values.py         the frozen values that callers get
     conversations.py  rows of the table `conversations`, and search
     messages.py       the message tree

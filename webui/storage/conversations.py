@@ -198,9 +198,17 @@ def _to_row(conversation: Conversation) -> dict[str, Any]:
 def _from_row(row: tuple[Any, ...]) -> Conversation:
     id, owner, title, title_is_auto, system, sampling, model, leaf, created, updated, choice = row
     return Conversation(
-        *(id, owner, clean_title(stored_text(title)), bool(title_is_auto)),
-        *(clean(stored_text(system)), stored_object(sampling), stored_text(model), leaf),
-        *(stored_time(created), stored_time(updated), _choice_from(stored_object(choice))),
+        id=id,
+        owner=owner,
+        title=clean_title(stored_text(title)),
+        title_is_auto=bool(title_is_auto),
+        system_prompt=clean(stored_text(system)),
+        sampling=stored_object(sampling),
+        model_id=stored_text(model),
+        leaf_id=leaf,
+        created_at=stored_time(created),
+        updated_at=stored_time(updated),
+        documents=_choice_from(stored_object(choice)),
     )
 
 

@@ -184,8 +184,17 @@ def _from_row(row: tuple[Any, ...]) -> Message:
     id, conversation_id, parent_id, role, content, reasoning, status, model_id, *rest = row
     stats, created_at, version, num_versions, evidence = rest
     return Message(
-        *(id, conversation_id, parent_id, stored_choice(role, Role.ASSISTANT)),
-        *(clean(stored_text(content)), clean(stored_text(reasoning))),
-        *(stored_choice(status, Status.PARTIAL), stored_text(model_id), stored_object(stats)),
-        *(stored_time(created_at), version, num_versions, stored_object(evidence)),
+        id=id,
+        conversation_id=conversation_id,
+        parent_id=parent_id,
+        role=stored_choice(role, Role.ASSISTANT),
+        content=clean(stored_text(content)),
+        reasoning=clean(stored_text(reasoning)),
+        status=stored_choice(status, Status.PARTIAL),
+        model_id=stored_text(model_id),
+        stats=stored_object(stats),
+        created_at=stored_time(created_at),
+        version=version,
+        num_versions=num_versions,
+        evidence=stored_object(evidence),
     )
