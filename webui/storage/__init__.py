@@ -35,7 +35,7 @@ from webui.storage.documents import (
 from webui.storage.postings import KeywordHits
 from webui.storage.storage import Storage
 from webui.storage.summaries import Summaries, SummaryRecord
-from webui.storage.texts import TextTooLongError
+from webui.storage.texts import TextTooLongError, place_of
 from webui.storage.values import (
     Conversation,
     ConversationSummary,
@@ -72,4 +72,5 @@ __all__ = [
     "VectorRow",
     "Vectors",
     "read_choice",
+    "place_of",
 ]

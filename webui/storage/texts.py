@@ -11,7 +11,7 @@ from webui.normal_form import normalized
 MAX_TITLE_CHARS = 200
 MAX_TEXT_CHARS = 10_000_000
 
-_SNIPPET_CHARS_BEFORE = 20
+_SNIPPET_CHARS_BEFORE = 6  # a narrow list shows some fifteen; the match is among them
 _SNIPPET_CHARS_AFTER = 80
 _MIN_STEP = 128
 
@@ -77,6 +77,17 @@ def snippet(text: str, key: bytes, needle: bytes) -> str:
         if match:
             return _line_around(text, start + _index_in_original(window, len(before.decode())))
     return _line_around(text, guess)
+
+
+def place_of(query: str, text: str) -> tuple[int, int] | None:
+    """Where `text`, a line, contains `query` as a search does; None where it does not."""
+    needle = search_key(clean(query)).decode()
+    before, match, _ = _folded(text).partition(needle)
+    if not needle or not match:
+        return None
+    start = _index_in_original(text, len(before))
+    last = _index_in_original(text, len(before) + len(needle) - 1)
+    return start, last + 1
 
 
 def _line_around(text: str, match: int) -> str:

@@ -15,12 +15,23 @@ pytestmark = pytest.mark.browser
 def test_search_finds_titles_and_contents(open_page: OpenPage, site: Site) -> None:
     site.conversation("経費の話", "カピバラは温泉が好きです。", title="動物の雑談")
     site.conversation("別の話", "はい", title="買い物メモ")
+    long = (
+        "会議の記録を読んで要点をまとめました。\U0001f4dd" * 9
+        + "話者Bの発言は三つです。"
+        + "以上。" * 40
+    )
+    site.conversation("議事", long, title="議事録")
     page = open_page()
     box = page.get_by_role("searchbox", name="会話を検索")
     box.fill("カピバラ")
     expect(page.locator(".conv")).to_have_count(1)
     expect(page.locator(".conv")).to_contain_text("動物の雑談")
     expect(page.locator(".conv-snippet")).to_contain_text("カピバラ")
+    box.fill("話者Ｂ")
+    expect(page.locator(".conv-snippet mark")).to_have_text("話者B")  # as it is written there
+    seen = page.locator(".conv-snippet mark").bounding_box()
+    row = page.locator(".conv-snippet").bounding_box()
+    assert seen and row and seen["x"] + seen["width"] <= row["x"] + row["width"]
     box.fill("買い物")
     expect(page.locator(".conv-title")).to_have_text("買い物メモ")
     box.fill("どこにもない言葉")

@@ -71,7 +71,7 @@ def test_from_a_file_to_its_place_on_the_page(page: Page, site: Site) -> None:
     first = page.locator(".passage").first
     expect(first).to_contain_text("規程.pdf")
     expect(first).to_contain_text("p.2")
-    expect(first.locator("mark").first).to_have_text("有給休暇は")
+    expect(first.locator("mark").first).to_have_text("有給休暇")
     first.focus()
     page.keyboard.press("Enter")
     panel = page.get_by_role("dialog", name="出典「規程.pdf」")
@@ -90,6 +90,32 @@ def test_from_a_file_to_its_place_on_the_page(page: Page, site: Site) -> None:
     expect(first).to_be_focused()
     loaded = {Path(part.path).name for part in psutil.Process(site.process.pid).memory_maps()}
     assert not any(name.startswith("libtorch") for name in loaded), "torch is for the workers"
+
+
+def test_what_has_the_words_is_told_from_what_only_comes_near(page: Page) -> None:
+    """12 passages were said to be found, one of them had the word; # and headings stood twice."""
+    party = "# 忘年会\n\n## 日時\n\n忘年会は**12月20日**の18時から開く。\n"
+    visit(page)
+    add(page, file("行事.md", party), file("会費.txt", "年会費は毎年4月に会計が集める。"))
+    is_ready(page, "行事.md")
+    is_ready(page, "会費.txt")
+    page.get_by_role("searchbox").fill("忘年会")
+    results = page.locator(".found")
+    expect(results.locator("p").first).to_contain_text("1 件（キーワード検索）")
+    hit = results.locator("ol").nth(0).locator(".passage")
+    expect(hit).to_have_count(1)
+    expect(hit.locator(".words")).to_contain_text("12月20日の18時")
+    expect(hit.locator(".words")).not_to_contain_text(re.compile("[#*]"))
+    expect(hit.locator("mark").first).to_have_text("忘年会")
+    expect(results.get_by_role("heading")).to_have_text(re.compile("重なる箇所|近い箇所"))
+    near = results.locator("ol").nth(1).locator(".passage")
+    expect(near).to_contain_text("年会費")
+    expect(near.locator("mark")).to_have_count(0)
+    near.click()
+    expect(page.get_by_role("dialog", name="出典「会費.txt」")).to_contain_text("年会費")
+    page.keyboard.press("Escape")
+    page.get_by_role("searchbox").fill("会計監査人")
+    expect(results.locator("p").first).to_contain_text("その言葉がある箇所はありません")
 
 
 @pytest.mark.thorough

@@ -90,12 +90,20 @@ function drawList(list, view) {
   mark(list);
 }
 
+/** The snippet with what was searched for marked; places count characters, not UTF-16 units. */
+function marked({ snippet, mark: place }) {
+  if (!place.length) return [snippet];
+  const [chars, [start, end]] = [[...snippet], place];
+  const part = (from, to) => chars.slice(from, to).join("");
+  return [part(0, start), h("mark", {}, part(start, end)), part(end)];
+}
+
 function row(item, list, view) {
   const link = h("a", { class: "conv-open", href: addressOf(item.id, "chat"), title: item.title,
     onclick: (event) => follows(event, item.id),
     ondblclick: () => rename(box, item, list, view) },
     h("span", { class: "conv-title" }, item.title),
-    item.snippet ? h("span", { class: "conv-snippet" }, item.snippet) : null);
+    item.snippet ? h("span", { class: "conv-snippet" }, ...marked(item)) : null);
   const box = h("div", { class: "conv", "data-id": item.id }, link,
     iconButton("pencil", t("rename"), () => rename(box, item, list, view)),
     iconButton("trash", t("delete"), () => remove(item)));

@@ -67,15 +67,28 @@ const current = () => `${shown.collection}\n${box?.value.trim()}`;
 function drawFound() {
   results.hidden = !found;
   if (!found) { results.replaceChildren(); return; }
-  const { passages } = found;
-  const how = found.used_vectors ? s("by_meaning") : s("by_words");
+  const { passages, num_hits: hits, num_hits_shown: shownHits } = found;
   results.replaceChildren(
-    h("p", { class: "quiet" }, passages.length ? s("found", { n: passages.length, how }) : s("nothing_found")),
+    h("p", { class: "quiet" }, summary()),
     ...(found.problem ? [h("p", { class: "warn" }, found.problem)] : []),
-    h("ol", { class: "passages" }, passages.map((one, index) => h("li", {},
-      h("button", { type: "button", class: "passage", onclick: (event) => open(index, event.currentTarget) },
-        h("span", { class: "from" }, h("strong", {}, one.name), pageLabel(one), one.title ? h("span", { class: "quiet" }, one.title) : null),
-        h("span", { class: "words" }, markedText(one.text, one.marks)))))));
+    list(passages.slice(0, shownHits), 0),
+    ...(passages.length > shownHits ? [
+      h("h3", { class: "near" }, s(found.used_vectors ? "near_by_meaning" : "near_by_words")),
+      list(passages.slice(shownHits), shownHits)] : []));
+
+  function summary() {
+    if (!hits) return s(passages.length ? "no_hits" : "nothing_found");
+    const n = found.is_all ? hits : s("or_more", { n: hits });
+    return s(hits > shownHits ? "found_some" : "found", { n, shown: shownHits,
+      how: s(found.used_vectors ? "by_meaning" : "by_words") });
+  }
+}
+
+function list(passages, first) {
+  return h("ol", { class: "passages" }, passages.map((one, index) => h("li", {},
+    h("button", { type: "button", class: "passage", onclick: (event) => open(first + index, event.currentTarget) },
+      h("span", { class: "from" }, h("strong", {}, one.name), pageLabel(one), one.title ? h("span", { class: "quiet" }, one.title) : null),
+      h("span", { class: "words" }, markedText(one.text, one.marks))))));
 }
 
 function pageLabel(one) {

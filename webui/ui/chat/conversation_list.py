@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import TypedDict
 
 from webui.application import Application
-from webui.storage import ConversationSummary
+from webui.storage import ConversationSummary, place_of
 from webui.strings import Language, text
 
 PAGE_SIZE = 100
@@ -21,6 +21,7 @@ class ItemView(TypedDict):
     id: str
     title: str
     snippet: str
+    mark: list[int]  # [start, end) of what was searched for in the snippet; [] for none
 
 
 class GroupView(TypedDict):
@@ -48,7 +49,9 @@ def list_view(
     today = date.today()
     return ListView(
         groups=[
-            GroupView(label=label, items=[_item_view(item, language) for item in items])
+            GroupView(
+                label=label, items=[_item_view(item, query.strip(), language) for item in items]
+            )
             for label, items in _by_date(found[:size], today, language)
         ],
         query=query,
@@ -80,6 +83,7 @@ def _by_date(
     return [(name, list(items)) for name, items in groupby(found, key=label)]
 
 
-def _item_view(item: ConversationSummary, language: Language) -> ItemView:
+def _item_view(item: ConversationSummary, query: str, language: Language) -> ItemView:
     title = item.title or text("ui.untitled", language)
-    return ItemView(id=item.id, title=title, snippet=item.snippet)
+    place = place_of(query, item.snippet) if item.snippet else None
+    return ItemView(id=item.id, title=title, snippet=item.snippet, mark=list(place or ()))

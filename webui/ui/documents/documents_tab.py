@@ -25,7 +25,7 @@ from webui.ui.chat.document_choice import choices_view
 from webui.ui.documents.collection_tests import CollectionTests
 from webui.ui.documents.documents_view import (
     MAX_QUESTION_CHARS,
-    NUM_FOUND,
+    NUM_SEARCHED,
     NUM_SHOWN,
     chunks_view,
     documents_view,
@@ -139,7 +139,7 @@ class DocumentsEvents:
         try:
             if collection:
                 among = [one.id for one in self._documents.documents(owner, collection)]
-            found = self._library.search(owner, question, NUM_FOUND, among)
+            found = self._library.search(owner, question, NUM_SEARCHED, among)
         except AppError as error:  # the page waits for an answer before it searches again
             found = Found([], used_vectors=False, problem=error)
         return found_view(self._library, owner, found, question, language)

@@ -3,6 +3,7 @@
 Knows nothing about Gradio; every text that came from a file is a plain string.
 """
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ from webui.documents.library import Library
 from webui.documents.progress import EVERYTHING, Progress
 from webui.documents.reader.ocr import is_available
 from webui.documents.search.embedding import EmbedderState, EmbedderStatus
-from webui.documents.search.marks import marked
+from webui.documents.search.marks import Query
 from webui.documents.search.retriever import Found, Passage
 from webui.errors import AppError
 from webui.storage import ChunkRow, Collection, Document, Documents, DocumentStatus, NotFoundError
@@ -22,7 +23,9 @@ from webui.text.pages import Kind, Page
 SECTION = "documents_page."
 NUM_SHOWN = 200  # documents; more on request
 MAX_SHOWN = 10_000
-NUM_FOUND = 12
+NUM_FOUND = 12  # passages that are shown
+NUM_NEAR = 5  # of them, without the words that were searched for
+NUM_SEARCHED = 100
 MAX_QUESTION_CHARS = 2_000
 PASSWORD_PROBLEMS = ("documents.password_needed", "documents.password_wrong")
 TRANSIENT_PROBLEMS = (  # another try may go better
@@ -31,6 +34,7 @@ TRANSIENT_PROBLEMS = (  # another try may go better
     "documents.reader_died",
     "documents.cannot_store",
 )
+_MARKUP = re.compile(r"^\s*(?:#{1,6}\s+|>\s?|[-*+]\s+(?=\S))")
 SCAN_PROBLEMS = ("documents.no_text", "documents.pages_unreadable")
 
 
@@ -79,16 +83,35 @@ def view_strings(language: Language) -> dict[str, str]:
 def found_view(
     library: Library, owner: str, found: Found, question: str, language: Language
 ) -> dict[str, Any]:
-    """Passages with the question's words marked in them."""
+    """Passages with the question's words marked in them, then those that only come near.
+
+    `num_hits` of all that was found have the words; the first of those are shown.
+    """
+    query = Query(question)
+    hits = [p for p in found.passages if query.is_in(p.document_name, p.title, p.text)]
+    others = [p for p in found.passages if p not in hits]
+    hits_shown = hits[:NUM_FOUND]
+    shown = hits_shown + others[: min(NUM_NEAR, NUM_FOUND - len(hits_shown))]
     return {
         "question": question,
+        "num_hits": len(hits),
+        "num_hits_shown": len(hits_shown),
+        "is_all": len(hits) < NUM_SEARCHED,
         "passages": [
-            _passage_view(passage, question, _place_label(library, owner, passage, language))
-            for passage in found.passages
+            _passage_view(passage, query, _place_label(library, owner, passage, language))
+            for passage in shown
         ],
         "used_vectors": found.used_vectors,
         "problem": found.problem.message(language) if found.problem else "",
     }
+
+
+def without_markup(passage: str, title: str) -> str:
+    """A passage as it is read: no signs of Markdown, and its heading not a second time."""
+    lines = [_MARKUP.sub("", line).replace("**", "").rstrip() for line in passage.splitlines()]
+    while lines and (not lines[0] or lines[0] in (title, title.rpartition(" > ")[2])):
+        lines.pop(0)
+    return "\n".join(lines)
 
 
 def chunks_view(
@@ -191,8 +214,8 @@ def _place_label(library: Library, owner: str, passage: Passage, language: Langu
     return place.label(language) if place else ""
 
 
-def _passage_view(passage: Passage, question: str, at: str) -> dict[str, Any]:
-    span = passage.span
+def _passage_view(passage: Passage, query: Query, at: str) -> dict[str, Any]:
+    span, shown = passage.span, without_markup(passage.text, passage.title)
     return {
         "document": passage.document_id,
         "name": passage.document_name,
@@ -200,7 +223,7 @@ def _passage_view(passage: Passage, question: str, at: str) -> dict[str, Any]:
         "page_to": span.page_to,
         "at": at,
         "title": passage.title,
-        "text": passage.text,
-        "marks": marked(passage.text, question),
+        "text": shown,
+        "marks": query.marks(shown),
         "span": [span.page_from, span.char_from, span.page_to, span.char_to],
     }
