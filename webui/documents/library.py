@@ -488,8 +488,9 @@ def packed(page: Page) -> PageRow:
         for run in page.runs
     ]
     kept: Any = runs
-    if page.places:
+    if page.places or page.engine:
         kept = {"runs": runs, "places": [[at, asdict(place)] for at, place in page.places]}
+        kept["engine"], kept["confidence"] = page.engine, page.confidence
     return PageRow(
         page.number,
         page.text,
@@ -517,6 +518,8 @@ def unpacked(row: PageRow) -> Page:
         page,
         problem=PageProblem(row.problem),
         is_recognised=row.is_recognised,
+        engine=kept.get("engine", ""),
+        confidence=kept.get("confidence", 0.0),
         places=tuple((at, place) for at, place in marks if place),
     )
 

@@ -52,7 +52,7 @@ _NO_MEMORY = "documents.too_much_memory"
 _FREE_S = 6.0
 _S_PER_CHAR = 1 / 2000
 _S_PER_PAGE = 0.005
-_S_PER_RECOGNISED = 12.0  # with the wall's share, more than one page may take (ocr.PAGE_LIMIT_S)
+_S_PER_RECOGNISED = 50.0  # with the wall's share, what one page may take (rapid.PAGE_LIMIT_S)
 _SECOND_TRY_S = 3.0
 _MAX_WALL_SHARE = 6.0  # of the processor time, for a busy machine
 

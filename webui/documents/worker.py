@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from webui.documents.messages import (
     Rerank,
     Started,
 )
+from webui.documents.reader import images, rapid
 from webui.documents.reader.loader import kind_of, load
 from webui.documents.reader.ocr import Recognition
 from webui.errors import AppError
@@ -104,7 +106,8 @@ def _limit_memory() -> None:
         import resource
     except ImportError:  # Windows; the parent watches the memory there
         return
-    resource.setrlimit(resource.RLIMIT_DATA, (READER_MEMORY_BYTES, READER_MEMORY_BYTES))
+    # The second number is what the character recognition, a child, may raise its own limit to.
+    resource.setrlimit(resource.RLIMIT_DATA, (READER_MEMORY_BYTES, rapid.MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
@@ -114,20 +117,19 @@ def _read_file(job: ReadFile, send: Send) -> None:
     kind = kind_of(path, job.name)
     report = _Reporter(send)
     left_out: list[str] = []
-    recognition = None
-    if job.recognised_path:
-        recognition = Recognition(
-            Path(job.recognised_path), report.on_recognition, lambda seen: send(Recognised(seen))
+    known = Path(job.recognised_path) if job.recognised_path else None
+    recognition = Recognition(known, report.on_recognition, lambda seen: send(Recognised(seen)))
+    with closing(recognition):
+        pages = load(
+            path,
+            job.name,
+            password=job.password,
+            reader=Reader(job.reader),
+            on_progress=report,
+            recognition=recognition,
+            reads_scans=known is not None,
+            on_left_out=left_out.append,
         )
-    pages = load(
-        path,
-        job.name,
-        password=job.password,
-        reader=Reader(job.reader),
-        on_progress=report,
-        recognition=recognition,
-        on_left_out=left_out.append,
-    )
     for index, page in enumerate(pages):
         send(PageRead(page))
         pages[index] = replace(page, runs=())  # sentences need no places, and a book has many
@@ -162,6 +164,11 @@ class _Reporter:
 
 
 def _draw(job: DrawPage, send: Send) -> None:
+    if kind_of(Path(job.path)) is Kind.IMAGE:
+        with Path(job.path).open("rb") as stream:
+            png = images.picture(stream, job.number, job.width)
+        send(Picture(base64.b64encode(png).decode("ascii")))
+        return
     from webui.documents.reader.pdfium import PdfiumFile, UnreadableError, WrongPasswordError
 
     try:

@@ -15,6 +15,18 @@ ENDINGS: dict[Kind, tuple[str, ...]] = {
     Kind.SLIDES: (".pptx", ".pptm", ".ppsx"),
     Kind.CSV: (".csv", ".tsv", ".tab"),
     Kind.RTF: (".rtf",),
+    Kind.IMAGE: (
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".tif",
+        ".tiff",
+        ".webp",
+        ".bmp",
+        ".gif",
+        ".heic",
+        ".heif",
+    ),  # fmt: skip
     Kind.HTML: (".html", ".htm", ".xhtml"),
     Kind.MHTML: (".mht", ".mhtml"),
     Kind.EPUB: (".epub",),

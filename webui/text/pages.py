@@ -27,6 +27,7 @@ class Kind(StrEnum):
     SLIDES = "pptx"
     CSV = "csv"  # and tsv
     RTF = "rtf"
+    IMAGE = "image"  # of a page: its text is character recognition's
     HTML = "html"
     MHTML = "mhtml"
     EPUB = "epub"
@@ -95,6 +96,8 @@ class Page:
     continues: bool = False  # the last paragraph goes on on the next page
     problem: PageProblem = PageProblem.NONE
     is_recognised: bool = False  # the text is character recognition's, not the file's
+    engine: str = ""  # which one recognised it
+    confidence: float = 0.0  # how sure that is, up to 1
     places: tuple[PlaceMark, ...] = ()  # empty where the number says it: the pages of a PDF
 
     @property
@@ -122,12 +125,15 @@ class Word:
     right: float
     bottom: float
     line: int  # words of one line follow each other
+    is_vertical: bool | None = None  # None: its line's shape says it
 
 
 @dataclass(frozen=True, slots=True)
 class RecognisedPage:
     number: int
     words: tuple[Word, ...]
+    engine: str = ""  # "" where a version before this one read it
+    confidence: float = 0.0  # how sure it is, up to 1
 
 
 @dataclass(frozen=True, slots=True, order=True)

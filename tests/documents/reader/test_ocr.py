@@ -1,6 +1,7 @@
 """Character recognition: scanned pages become text with places, page by page, and stay it."""
 
 import io
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,15 +13,12 @@ import pytest
 from tests.documents.makepdf import Piece, pdf, scanned, set_lines, wrapped, write
 from webui.documents.errors import DocumentError
 from webui.documents.library import Library
-from webui.documents.reader import ocr
+from webui.documents.reader import ocr, rapid
 from webui.storage import Document, DocumentStatus, NotFoundError, Storage
 from webui.text.pages import PageProblem, RecognisedPage, Word
 
 ME = "me"
 TEXT = "年次有給休暇は、入社六か月後に十日を与える。出張の旅費は実費を支給する。"
-needs_tesseract = pytest.mark.skipif(
-    not ocr.is_available(), reason="tesseract with jpn is not installed"
-)
 
 
 @pytest.fixture(scope="module")
@@ -56,20 +54,20 @@ def added(library: Library, storage: Storage, path: Path) -> Document:
     return storage.documents.document(ME, document.id)
 
 
-@needs_tesseract
 def test_a_scan_is_searched_after_recognition(
     library: Library, storage: Storage, scan: Path, tmp_path: Path
 ) -> None:
     document = added(library, storage, scan)
     assert document.problem == ("documents.no_text", {})
     library.recognise(ME, document.id)
-    assert library.wait(60)
+    assert library.wait(240)
     document = storage.documents.document(ME, document.id)
     assert document.status is DocumentStatus.READY
     assert document.problem == ("documents.pages_unreadable", {"pages": "2"})
     best = library.search(ME, "有給休暇は何日").passages[0]
     page = library.page(ME, document.id, 1)
     assert page.is_recognised and "十日を与える" in page.text
+    assert page.engine == rapid.NAME and page.confidence > 0.9
     place = best.span.on(page)
     assert place and page.boxes(*place)
     assert library.page(ME, document.id, 2).problem is PageProblem.NO_TEXT
@@ -89,7 +87,6 @@ def test_a_scan_is_searched_after_recognition(
 
 
 @pytest.mark.thorough
-@needs_tesseract
 def test_cancelled_recognition_leaves_what_was_read(
     library: Library, storage: Storage, tmp_path: Path
 ) -> None:
@@ -120,11 +117,12 @@ def mixed(text: list[Piece], image: list[Piece]) -> bytes:
     return out.getvalue()
 
 
-def test_recognition_needs_the_program(
+def test_recognition_needs_an_engine(
     library: Library, storage: Storage, scan: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     document = added(library, storage, scan)
-    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))  # no tesseract
+    monkeypatch.setitem(sys.modules, "rapidocr", None)  # as where it is not installed
     with pytest.raises(DocumentError) as caught:
         library.recognise(ME, document.id)
     assert caught.value.key == "documents.no_ocr"
@@ -134,7 +132,10 @@ def test_recognition_needs_the_program(
 
 def test_what_was_seen_survives_a_torn_line(tmp_path: Path) -> None:
     page = RecognisedPage(
-        7, (Word("有給", 10.0, 20.0, 30.5, 31.0, 0), Word("a", 40, 20, 44, 31, 0))
+        7,
+        (Word("有給", 10.0, 20.0, 30.5, 31.0, 0, False), Word("a", 40, 20, 44, 31, 0)),
+        "engine",
+        0.75,
     )
     path = tmp_path / "x.ocr"
     line, later = ocr.as_line(page).encode(), replace(page, number=8)
@@ -142,5 +143,7 @@ def test_what_was_seen_survives_a_torn_line(tmp_path: Path) -> None:
         path.write_bytes(line + line[:end] + ocr.as_line(later).encode())
         assert ocr.known_pages(path) == {7: page, 8: later}
     assert ocr.known_pages(tmp_path / "none") == {}
+    path.write_text('\n[7, [["有給", 10, 20, 30, 31, 0]]]', encoding="utf-8")  # of an older version
+    assert ocr.known_pages(path) == {7: RecognisedPage(7, (Word("有給", 10, 20, 30, 31, 0),))}
     shown = "".join(glyph.char for glyph in ocr.glyphs_of(page))
     assert shown == "有給 a"

@@ -112,9 +112,9 @@ def test_a_field_in_a_ruled_cell_is_the_cell(tmp_path: Path) -> None:
     fields = [field("Tx", (153, 742, 230, 758), value("5箱"))]
     path = write(tmp_path / "a.pdf", pdf([pieces], drawings=[drawing], annotations=fields))
     assert read(path) == [
-        "品名 | 数量 | 単価",
-        "品名: 用紙 | 数量: 5箱 | 単価: 300円",
-        "品名: 封筒 | 数量: | 単価: 120円",
+        "| 品名 | 数量 | 単価 |",
+        "| 品名: 用紙 | 数量: 5箱 | 単価: 300円 |",
+        "| 品名: 封筒 | 数量: — | 単価: 120円 |",
     ]
 
 

@@ -1,4 +1,4 @@
-"""FileReader: a file of any kind but PDF → its pages; files inside files too.
+"""FileReader: a file of any kind but PDF and pictures → its pages; files inside files too.
 
 Knows which reader reads what; knows nothing about the pipe. A file inside another that cannot be
 read is told by name, and the others are read.
@@ -45,6 +45,7 @@ MAX_FILES = 1_000
 _MAX_DATA_BYTES = 100_000_000  # of a kind that is read as a whole
 
 ReadPdf = Callable[[SourceFile, str], list[Page]]  # and the password
+ReadImage = Callable[[SourceFile], list[Page]]
 OnProgress = Callable[[int, int, int], None]  # pages done, pages in all, characters so far
 
 
@@ -54,6 +55,7 @@ class FileReader:
 
     password: str
     read_pdf: ReadPdf
+    read_image: ReadImage
     on_progress: OnProgress
     on_left_out: Callable[[str], None]
     depth: int = 0
@@ -77,6 +79,8 @@ class FileReader:
         match kind:
             case Kind.PDF:
                 return self.read_pdf(file, self.password)
+            case Kind.IMAGE:
+                return self.read_image(file)
             case Kind.WORD:
                 return read_word(file.stream)
             case Kind.SHEET if is_xlsx(file):

@@ -9,6 +9,7 @@ import olefile
 from webui.documents.errors import DocumentError
 from webui.documents.reader.delimited import is_delimited
 from webui.documents.reader.encodings import decoded
+from webui.documents.reader.images import is_image
 from webui.documents.reader.mail import is_mail, is_saved_page
 from webui.documents.reader.outlook import opened
 from webui.documents.reader.rtf import is_rtf
@@ -20,8 +21,7 @@ from webui.text.pages import Kind
 MAX_TEXT_BYTES = 50_000_000
 OLE_HEAD = b"\xd0\xcf\x11\xe0"
 _NOT_READ = (
-    b"\x89PNG", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*",
-    b"MZ", b"\x7fELF", b"GIF8", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!", b"\xca\xfe\xba\xbe", b"BZh",
+    b"MZ", b"\x7fELF", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!", b"\xca\xfe\xba\xbe", b"BZh",
     b"\xfd7zXZ", b"SQLite format 3", b"GGUF", b"OggS", b"ID3", b"fLaC",
 )  # fmt: skip
 _PARTS = (("word/", Kind.WORD), ("xl/", Kind.SHEET), ("ppt/", Kind.SLIDES))
@@ -48,6 +48,8 @@ def kind_of_file(file: SourceFile) -> Kind:
         return _ole_kind(file)
     if is_rtf(head):
         return Kind.RTF
+    if is_image(head):
+        return Kind.IMAGE
     if head.startswith(_NOT_READ) or head[4:8] == b"ftyp":
         raise DocumentError("documents.unsupported")
     if file.size > MAX_TEXT_BYTES:

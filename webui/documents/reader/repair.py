@@ -40,6 +40,8 @@ class PageLines:
     height: float = 0.0
     problem: PageProblem = PageProblem.NONE
     is_recognised: bool = False
+    engine: str = ""  # which one recognised it
+    confidence: float = 0.0
 
 
 def repaired_pages(found: list[PageLines]) -> list[Page]:
@@ -276,6 +278,8 @@ def _page(page: PageLines, paragraphs: list[list[Line]], following: list[list[Li
         continues=_continues(paragraphs, following),
         problem=page.problem,
         is_recognised=page.is_recognised,
+        engine=page.engine,
+        confidence=page.confidence,
     )
 
 

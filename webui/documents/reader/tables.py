@@ -21,7 +21,8 @@ from webui.documents.reader.layout import (
 )
 from webui.text.characters import is_cjk
 
-BETWEEN = " | "  # cells of a row
+BEGIN, BETWEEN, END = "| ", " | ", " |"  # of a row and its cells, as in other kinds of files
+EMPTY = "—"
 _NEAR = 3.0  # points between lines that are drawn as one
 _MAX_CROSSINGS = 400_000
 _MAX_CELLS = 20_000
@@ -321,8 +322,8 @@ def _aligned(lines: list[Line]) -> Grid | None:
             column = bisect_right(begins, _edges_of(line, start, end)[0]) - 1
             if (row, column) in cells:
                 return None  # two cells of a row in one column: no columns
-            text = line.text[start:end]
-            edges = list(line.edges[2 * start : 2 * end])
+            text = line.text[start:end].rstrip(" ")
+            edges = list(line.edges[2 * start : 2 * (start + len(text))])
             cells[row, column] = Cell(row, row + 1, column, column + 1, text, edges)
     if len(reach) < 2:
         return None
@@ -376,14 +377,19 @@ def _row(grid: Grid, row: int, names: list[str], size: float) -> Line:
     text: list[str] = []
     edges = array("f")
     cells = list(grid.row(row))
+    is_alone = len(cells) == 1
     for index, cell in enumerate(cells):
         begin = grid.xs[cell.column]
-        before = BETWEEN if index else ""
+        before = "" if is_alone else BETWEEN if index else BEGIN
         if name := _name(cell, names):
-            before += f"{name}: " if cell.text else f"{name}:"
-        text.append(before + cell.text)
+            before += f"{name}: "
+        behind = END if index == len(cells) - 1 and not is_alone else ""
+        said = cell.text or EMPTY
+        text.append(before + said + behind)
         edges.extend([begin, begin] * len(before))
-        edges.extend(cell.edges if cell.row == row else [begin, begin] * len(cell.text))
+        is_printed = cell.text and cell.row == row
+        edges.extend(cell.edges if is_printed else [begin, begin] * len(said))
+        edges.extend([grid.xs[cell.column_end]] * 2 * len(behind))
     near, far = _extent(grid, row, cells)
     return Line("".join(text), edges, near, far, size, is_row=True)
 

@@ -107,4 +107,13 @@ def _sentence(
     is_here = span.page_from <= page.number <= span.page_to
     if quote and is_here and place is None:
         return text("documents_page.changed", language)
+    return recognised_by(page, language)
+
+
+def recognised_by(page: Page, language: Language) -> str:
+    """Which engine has read the page and how sure it is; "" where the text is the file's own."""
+    if page.engine:
+        percent = f"{100 * page.confidence:.0f}"
+        key = "documents_page.recognised_page_by"
+        return text(key, language, engine=page.engine, percent=percent)
     return text("documents_page.recognised_page", language) if page.is_recognised else ""
