@@ -27,7 +27,7 @@ from webui.commands import add_commands
 from webui.config import Settings, add_arguments, load_settings
 from webui.credentials import Credentials, login_needed
 from webui.errors import AppError
-from webui.private import FILE_MODE, PRIVATE_UMASK, make_private
+from webui.private import FILE_MODE, PRIVATE_UMASK, make_private, use_private_temporary
 from webui.strings import Language, text
 
 log = logging.getLogger(__name__)
@@ -59,6 +59,7 @@ def serve(settings: Settings) -> int:
     if login_needed(settings) and Credentials(settings.data_dir).is_empty:
         raise StartError("app.no_users", host=settings.host)
     with _only_one_on(settings.data_dir):
+        use_private_temporary(settings.data_dir)
         return _serve(settings)
 
 

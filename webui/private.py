@@ -6,6 +6,8 @@ touched. Knows nothing about what is in the files.
 
 import contextlib
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +23,7 @@ OURS = (  # in the data folder, with everything below
     "documents",
     "families",
     "gradio",
-    "temporary",
+    "kajogaki-temporary",
     "vectors",
 )
 
@@ -38,6 +40,18 @@ def make_private(data_dir: Path) -> None:
         with contextlib.suppress(OSError):
             if not path.is_symlink():
                 _restrict(path, FOLDER_MODE if path.is_dir() else FILE_MODE)
+
+
+def use_private_temporary(data_dir: Path) -> None:
+    """Temporary files, also those of children, go to an empty folder of ours.
+
+    What a killed process leaves in the machine's own would stay there, with somebody's words in it.
+    Raises OSError.
+    """
+    folder = data_dir / "kajogaki-temporary"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
 
 
 def _ours(data_dir: Path) -> Iterator[Path]:

@@ -218,7 +218,11 @@ def test_the_page_asks_for_it_and_a_stop_or_start_does_it(standin: Path, tmp_pat
     with second._database.write() as db:  # some time ago, by a process that was killed
         db.execute("UPDATE conversations SET deleted_at = deleted_at - ?", (UNDO_S + 1,))
     second.close()
+    left = data / "kajogaki-temporary" / "kajogaki-x"  # of an upload, by that process
+    left.mkdir()
+    (left / "upload").write_text("置き去りの言葉", encoding="utf-8")
     with serving(tmp_path):
+        assert holds(data, "置き去りの言葉") == []
         give_up = time.monotonic() + 30
         while holds(data, "始めるとき消す言葉") and time.monotonic() < give_up:
             time.sleep(0.1)
