@@ -106,3 +106,17 @@ def test_help_is_in_both_languages(
     if command == "keys":
         words = "keys_list_help"
     assert table()[f"commands.{words}"][language] in capsys.readouterr().out
+
+
+def test_the_first_user_and_those_made_so_administer(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = ("--data-dir", str(data_dir))
+    for user, *more in (("a",), ("b",), ("c", "--admin")):
+        assert status("keys", "create", user, *more, *folder) == 0
+    capsys.readouterr()
+    assert status("keys", "list", "--json", *folder) == 0
+    assert json.loads(capsys.readouterr().out)["admins"] == ["a", "c"]
+    assert status("keys", "list", *folder) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.endswith("(admin)") for line in lines] == [True, False, True]
