@@ -84,7 +84,6 @@ def test_what_cannot_be_done_is_refused_clearly(http: httpx.Client, fields: Any)
         {"prompt": [1 << 23]},
         {"prompt": [[1], "x"]},
         {"prompt": "x", "best_of": 5},
-        {"prompt": "x", "echo": True, "logprobs": 1},
         {"prompt": ["x"] * 64, "n": 2},
         {"prompt": "x", "suffix": "y"},
         {},

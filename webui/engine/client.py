@@ -94,6 +94,7 @@ class Delta:
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     logprobs: tuple[TokenLogprob, ...] = ()  # of token_ids, when asked for
+    prompt_logprobs: tuple[TokenLogprob, ...] = ()  # all but the first, with the first Delta
 
 
 class Engine:
@@ -282,6 +283,7 @@ class _Reply:
         self._stop = StopChecker(stop)
         self._num_prompt_tokens = num_prompt_tokens
         self._progress = Progress(0, num_prompt_tokens, 0)
+        self._scores: list[TokenLogprob] = []  # of the prompt, until the first Delta takes them
 
     def take(self, outputs: list[SequenceOutput]) -> Progress | Delta:
         """One event for all `outputs` that came together; none at all is a heartbeat."""
@@ -291,11 +293,14 @@ class _Reply:
             self.is_over = True
             raise RequestFailedError(last.error)
         ids = tuple(i for output in outputs for i in output.new_ids)
+        self._scores += [score for output in outputs for score in output.prompt_logprobs]
         if not ids and not reason:
             return self._report(last)
         delta = self._decode(ids, reason, last.usage if last else None)
         logprobs = tuple(p for output in outputs for p in output.logprobs)
-        return replace(delta, logprobs=logprobs) if logprobs else delta
+        scores, self._scores = tuple(self._scores), []
+        has_any = logprobs or scores
+        return replace(delta, logprobs=logprobs, prompt_logprobs=scores) if has_any else delta
 
     def _report(self, news: SequenceOutput | None) -> Progress:
         if news:

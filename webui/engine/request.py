@@ -44,6 +44,7 @@ class SamplingParams:
     grammar: str = ""  # GBNF; "" = none
     must_close: bool = False  # end the grammar's text within max_tokens, by its shortest way
     logprobs: int = -1  # likeliest alternatives to report with each token; -1 = report nothing
+    scores_prompt: bool = False  # report them for the prompt's tokens too; reads it without cache
 
     def __post_init__(self) -> None:
         _check("max_tokens", self.max_tokens, 1, 1 << 24)
@@ -176,6 +177,7 @@ class SequenceOutput:
     error: str = ""
     usage: Usage | None = None
     logprobs: tuple[TokenLogprob, ...] = ()  # of new_ids, when asked for
+    prompt_logprobs: tuple[TokenLogprob, ...] = ()  # of the prompt's next tokens, when asked for
 
 
 @dataclass(frozen=True, slots=True)

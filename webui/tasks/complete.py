@@ -46,6 +46,7 @@ class Ask:
     thinking: bool | None = None
     variables: Mapping[str, Any] = field(default_factory=dict)  # that the template reads
     toolbox: Toolbox | None = None
+    writes_nothing: bool = False  # only the prompt is scored
     checker: Checker | None = None  # of what the grammar does not hold
 
 
@@ -227,10 +228,24 @@ async def _answer(
     def write(number: int = 0) -> AsyncGenerator[Progress | Delta, None]:
         return engine.generate(prompt.token_ids, again(sampling, number), prompt.stops)
 
+    is_scored = False
     events = checked(write, ask.checker, "response_format") if ask.checker else write()
     async with contextlib.aclosing(events):
         async for event in events:
-            yield _piece(choice, event, parser) if isinstance(event, Delta) else event
+            if isinstance(event, Progress):
+                yield event
+                continue
+            piece = _piece(choice, _without_text(event) if ask.writes_nothing else event, parser)
+            if sampling.scores_prompt and not is_scored:
+                scores, is_scored = event.prompt_logprobs, True
+                piece = replace(piece, prompt_ids=prompt.token_ids, prompt_logprobs=scores)
+            yield piece
+
+
+def _without_text(delta: Delta) -> Delta:
+    """Nothing was to be written; the one token that was is left out."""
+    usage = replace(delta.usage, completion_tokens=0) if delta.usage else None
+    return replace(delta, text="", token_ids=(), logprobs=(), usage=usage)
 
 
 def _piece(choice: int, delta: Delta, parser: ReasoningParser | None) -> Piece:

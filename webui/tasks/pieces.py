@@ -1,7 +1,7 @@
 """Piece: news of one answer, as programs get it. Values only."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -67,4 +67,6 @@ class Piece:
     logprobs: tuple[TokenLogprob, ...] = ()
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
-    call: CallPart | None = field(default=None)
+    call: CallPart | None = None
+    prompt_ids: tuple[int, ...] = ()  # with the first piece, where the prompt is scored
+    prompt_logprobs: tuple[TokenLogprob, ...] = ()  # of all of them but the first

@@ -94,7 +94,7 @@ class Answering:
     async def complete(self, request: Request, body: CompletionRequest) -> Response:
         """Raises AppError."""
         ask = await asyncio.to_thread(_text_ask, body, owner_of(request))
-        shown = [p if body.echo and isinstance(p, str) else None for p in ask.prompts]
+        shown = [prompt if body.echo else None for prompt in ask.prompts]
         shape = TextShape(shown, ask.num_choices, shows_usage=_shows_usage(body))
         return await self._respond(request, ask, shape, body)
 
@@ -267,23 +267,24 @@ def _text_ask(body: CompletionRequest, owner: str) -> Ask:
     num_choices = body.n or 1
     if body.best_of not in (None, num_choices):
         raise BadAskError("serving.must_equal", "best_of", other="n")
-    if body.echo and body.logprobs is not None:
-        raise BadAskError("serving.not_together", "echo", other="logprobs")
     prompts = _prompts(body)
     if len(prompts) * num_choices > MAX_ANSWERS:
         raise BadAskError("serving.too_many_answers", "n", limit=MAX_ANSWERS)
     sampling = _sampling(body)
-    sampling["max_tokens"] = body.max_completion_tokens or body.max_tokens or LEGACY_MAX_TOKENS
+    limits = (body.max_completion_tokens, body.max_tokens, LEGACY_MAX_TOKENS)
+    limit = next(limit for limit in limits if limit is not None)
+    sampling["max_tokens"] = max(1, limit)
     grammar, checker = _format(body)
     if grammar:
         sampling |= {"grammar": grammar, "must_close": True}
     if body.logprobs is not None:
-        sampling["logprobs"] = body.logprobs
+        sampling |= {"logprobs": body.logprobs, "scores_prompt": bool(body.echo)}
     return Ask(
         model_id=body.model,
         owner=owner,
         prompts=prompts,
         suffix=body.suffix or "",
+        writes_nothing=limit == 0,
         sampling=sampling,
         stops=_stops(body),
         num_choices=num_choices,

@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -207,13 +208,20 @@ class ChatShape(_DataEvents):
 class TextShape(_DataEvents):
     """text_completion, the same object for a whole answer and for a chunk."""
 
-    def __init__(self, prompts: list[str | None], num_choices: int, *, shows_usage: bool) -> None:
-        """`prompts`: what is shown before each answer ("" = nothing; one per prompt)."""
+    def __init__(
+        self,
+        prompts: Sequence[str | tuple[int, ...] | None],
+        num_choices: int,
+        *,
+        shows_usage: bool,
+    ) -> None:
+        """`prompts`: what is shown before each answer, text or ids (None = nothing)."""
         self._envelope = _Envelope("cmpl-", shows_usage)
         self._prompts = prompts
         self._num_choices = num_choices
         self._tokenizer: Tokenizer | None = None
         self._offsets: dict[int, int] = {}
+        self._scored: dict[int, Piece] = {}  # by choice: the piece with its prompt's logprobs
 
     def start(self, started: Started) -> list[Object]:
         self._tokenizer = started.tokenizer
@@ -223,6 +231,11 @@ class TextShape(_DataEvents):
 
     def chunks(self, piece: Piece) -> list[Object]:
         found = []
+        if piece.prompt_ids:
+            self._scored[piece.choice] = piece
+            scored = self._chunk(piece.choice, "")
+            scored["choices"][0]["logprobs"] = self._logprobs(piece.choice, (), piece)
+            found.append(scored)
         if piece.text or piece.logprobs:
             found.append(self._chunk(piece.choice, piece.text, piece.logprobs))
         if piece.finish_reason:
@@ -240,15 +253,28 @@ class TextShape(_DataEvents):
         return {**self._envelope.of("text_completion", []), "usage": usage}
 
     def _shown_prompt(self, choice: int) -> str:
-        return self._prompts[choice // self._num_choices] or ""
+        shown = self._prompts[choice // self._num_choices]
+        if isinstance(shown, tuple):
+            return b"".join(map(self._bytes, shown)).decode("utf-8", "replace")
+        return shown or ""
+
+    def _bytes(self, token_id: int) -> bytes:
+        assert self._tokenizer is not None, "start() comes first"
+        return self._tokenizer.bytes_of(token_id)
 
     def _choice(self, index: int, answer: Answer) -> Object:
         return {
             "index": index,
             "text": self._shown_prompt(index) + answer.text,
-            "logprobs": self._logprobs(index, answer.logprobs) if answer.logprobs else None,
+            "logprobs": self._all_logprobs(index, answer),
             "finish_reason": answer.finish_reason,
         }
+
+    def _all_logprobs(self, index: int, answer: Answer) -> Object | None:
+        scored = self._scored.get(index)
+        if not answer.logprobs and scored is None:
+            return None
+        return self._logprobs(index, answer.logprobs, scored)
 
     def _chunk(self, index: int, text: str, logprobs: tuple[TokenLogprob, ...] = ()) -> Object:
         choice = {
@@ -260,24 +286,34 @@ class TextShape(_DataEvents):
         return self._envelope.of("text_completion", [choice])
 
     def _logprobs(
-        self, index: int, logprobs: list[TokenLogprob] | tuple[TokenLogprob, ...]
+        self, index: int, logprobs: Sequence[TokenLogprob], scored: Piece | None = None
     ) -> Object:
-        """OpenAI's old form: parallel lists, and where each token begins in the text."""
+        """OpenAI's old form: parallel lists, and where each token begins in the text.
+
+        The first token of a prompt has no likelihood. The token itself is always among the likely.
+        """
         found: Object = {"tokens": [], "token_logprobs": [], "top_logprobs": [], "text_offset": []}
+        if scored:
+            self._add(found, index, self._spelled(scored.prompt_ids[0]), None, None)
+            logprobs = (*scored.prompt_logprobs, *logprobs)
         for entry in logprobs:
             token = self._spelled(entry.token_id)
-            found["tokens"].append(token)
-            found["token_logprobs"].append(max(entry.logprob, LEAST_LOGPROB))
-            found["top_logprobs"].append(
-                {self._spelled(i): max(value, LEAST_LOGPROB) for i, value in entry.top}
-            )
-            found["text_offset"].append(self._offsets.get(index, 0))
-            self._offsets[index] = self._offsets.get(index, 0) + len(token)
+            own = max(entry.logprob, LEAST_LOGPROB)
+            likely = {self._spelled(i): max(value, LEAST_LOGPROB) for i, value in entry.top}
+            self._add(found, index, token, own, {**likely, token: own})
         return found
 
+    def _add(
+        self, found: Object, index: int, token: str, logprob: float | None, likely: Object | None
+    ) -> None:
+        found["tokens"].append(token)
+        found["token_logprobs"].append(logprob)
+        found["top_logprobs"].append(likely)
+        found["text_offset"].append(self._offsets.get(index, 0))
+        self._offsets[index] = self._offsets.get(index, 0) + len(token)
+
     def _spelled(self, token_id: int) -> str:
-        assert self._tokenizer is not None, "start() comes first"
-        return self._tokenizer.piece(token_id).decode("utf-8", "replace")
+        return self._bytes(token_id).decode("utf-8", "replace")
 
 
 class _Envelope:

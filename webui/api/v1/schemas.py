@@ -198,6 +198,7 @@ class CompletionRequest(_Generation):
         | Annotated[list[Text], Field(min_length=1, max_length=MAX_PROMPTS)]
         | Annotated[list[TokenIds], Field(min_length=1, max_length=MAX_PROMPTS)]
     )
+    max_tokens: int | None = Field(None, ge=0, le=TOKEN_LIMIT)  # 0: the prompt is scored only
     echo: bool | None = None
     logprobs: int | None = Field(None, ge=0, le=MAX_LOGPROBS)
     max_completion_tokens: Tokens | None = None

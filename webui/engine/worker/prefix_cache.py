@@ -80,7 +80,9 @@ class PrefixCache:
         On success there is room for everything it may ever need, besides what running sequences
         may still need. Evicts resident slots, least recently used first, only when it succeeds.
         """
-        source, length = self._match(sequence.token_ids)
+        # What is cached has no logits any more, so a prompt to be scored is computed whole.
+        prefix = [] if sequence.is_scored else sequence.token_ids
+        source, length = self._match(prefix) if prefix else (None, 0)
         shared = source.cells[:length] if source else []
         num_needed = sequence.max_total_tokens - length
         if self._num_cells_available(shared) < num_needed:

@@ -8,15 +8,16 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import llama_cpp.llama_cpp as ll
 import numpy as np
 
-from webui.engine.request import LoadModel, Ready
+from webui.engine.request import LoadModel, Ready, TokenLogprob
 from webui.engine.worker.prefix_cache import Copy, MemoryOperation, Trim
-from webui.engine.worker.sampler import Sampler
-from webui.engine.worker.scheduler import Batch, Entry, Sampled
+from webui.engine.worker.sampler import Sampler, logprob_of
+from webui.engine.worker.scheduler import MAX_SCORED_TOKENS, Batch, Entry, Sampled
 from webui.engine.worker.vocab import Vocab
 
 log = logging.getLogger(__name__)
@@ -159,7 +160,8 @@ class ModelRunner:
         params.n_batch = load.n_batch
         params.n_ubatch = min(load.n_batch, UBATCH)
         params.n_seq_max = load.n_slots
-        params.n_outputs_max = load.n_slots  # logits of one token per slot, not of a whole chunk
+        # Logits of one token per slot and of those that are scored, not of a whole chunk.
+        params.n_outputs_max = load.n_slots + MAX_SCORED_TOKENS
         params.kv_unified = True  # a slot may use all cells, and a shared prefix costs them once
         params.n_threads = params.n_threads_batch = load.n_threads
         params.flash_attn_type = FLASH_ATTENTION[load.flash_attn]
@@ -183,22 +185,41 @@ class ModelRunner:
                 ll.llama_memory_seq_cp(self._memory, source, target, 0, end)
 
     def _sample(self, entries: tuple[Entry, ...]) -> Iterator[tuple[int, Sampled]]:
-        index = -1
+        start = 0
         for entry in entries:
-            index += entry.count
-            if not entry.ends_sequence:
-                continue
+            end = start + entry.count
             sequence = entry.sequence
             try:
-                sampler = self._samplers.get(sequence.request_id)
-                if sampler is None:
-                    sampler = Sampler(self.vocab, sequence.sampling)
-                    self._samplers[sequence.request_id] = sampler
-                num_left = sequence.sampling.max_tokens - sequence.num_completion_tokens
-                ids, is_end = sampler.sample(self._context, index, num_left)
-                yield sequence.request_id, Sampled(ids, is_end, logprobs=sampler.logprobs)
+                scores = self._scores(entry, start) if sequence.is_scored else ()
+                if entry.ends_sequence:
+                    sampled = self._next(entry, end - 1)
+                    yield sequence.request_id, replace(sampled, prompt_logprobs=scores)
+                elif scores:
+                    yield sequence.request_id, Sampled(prompt_logprobs=scores)
             except ValueError as error:
                 yield sequence.request_id, Sampled(error=str(error))
+            start = end
+
+    def _next(self, entry: Entry, index: int) -> Sampled:
+        """Sampled from the logits at `index`. Raises ValueError."""
+        sequence = entry.sequence
+        sampler = self._samplers.get(sequence.request_id)
+        if sampler is None:
+            sampler = Sampler(self.vocab, sequence.sampling)
+            self._samplers[sequence.request_id] = sampler
+        num_left = sequence.sampling.max_tokens - sequence.num_completion_tokens
+        ids, is_end = sampler.sample(self._context, index, num_left)
+        return Sampled(ids, is_end, logprobs=sampler.logprobs)
+
+    def _scores(self, entry: Entry, start: int) -> tuple[TokenLogprob, ...]:
+        """Of the prompt's tokens that stand after those of `entry`."""
+        sequence = entry.sequence
+        following = sequence.token_ids[entry.start + 1 : entry.start + entry.count + 1]
+        num_top = max(0, sequence.sampling.logprobs)
+        return tuple(
+            logprob_of(self._context, start + offset, self.vocab.n_tokens, token_id, num_top)
+            for offset, token_id in enumerate(following)
+        )
 
 
 class _BatchArrays:
@@ -233,6 +254,8 @@ class _BatchArrays:
             self._pos[start:end] = np.arange(entry.start, entry.start + entry.count)
             self._seq_id[start:end] = entry.sequence.slot
             self._wants_logits[end - 1] = entry.ends_sequence
+            if entry.sequence.is_scored:
+                self._wants_logits[start:end] = True
             start = end
         self.struct.n_tokens = start
 

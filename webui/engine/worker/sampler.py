@@ -178,6 +178,13 @@ def _logits(context: Any, index: int, n_tokens: int) -> np.ndarray:
     return np.ctypeslib.as_array(pointer, shape=(n_tokens,))
 
 
+def logprob_of(
+    context: Any, index: int, n_tokens: int, token_id: int, num_top: int
+) -> TokenLogprob:
+    """How likely the model found `token_id` after the token at `index` of the last batch."""
+    return _logprob(_logits(context, index, n_tokens), token_id, num_top)
+
+
 def _logprob(logits: np.ndarray, token_id: int, num_top: int) -> TokenLogprob:
     """Of `token_id` and of the `num_top` likeliest, from the softmax over all logits."""
     shifted = logits.astype(np.float64) - logits.max()

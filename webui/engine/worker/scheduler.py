@@ -18,6 +18,7 @@ from webui.engine.worker.prefix_cache import MemoryOperation, PrefixCache, Trim
 from webui.engine.worker.sequence import Sequence
 
 MIN_SHARED_PREFIX = 32  # tokens; a shorter one is not worth waiting for
+MAX_SCORED_TOKENS = 16  # of prompts, in one step: each needs all its logits
 MAX_PAUSED_STEPS = 64  # in a row in which no background prompt is read
 
 
@@ -62,6 +63,7 @@ class Sampled:
     is_end: bool = False  # end of generation was sampled (it is not among token_ids)
     error: str = ""  # this sequence alone failed
     logprobs: tuple[TokenLogprob, ...] = ()
+    prompt_logprobs: tuple[TokenLogprob, ...] = ()
 
 
 class Scheduler:
@@ -238,6 +240,12 @@ class Scheduler:
             more = min(sequence.num_pending_tokens - given, left)
             shares[sequence.request_id] = given + more
             left -= more
+        num_scored = 0
+        for sequence in reading:
+            if sequence.is_scored:
+                share = min(shares[sequence.request_id], MAX_SCORED_TOKENS - num_scored)
+                shares[sequence.request_id] = share
+                num_scored += share
         return [
             Entry(sequence, sequence.num_computed_tokens, shares[sequence.request_id])
             for sequence in reading
@@ -258,7 +266,10 @@ class Scheduler:
         elif sequence.num_completion_tokens >= sequence.sampling.max_tokens:
             output = self._finish(sequence, FinishReason.LENGTH, new_ids)
         logprobs = sampled.logprobs[: len(new_ids)]
-        return replace(output, logprobs=logprobs) if logprobs else output
+        if logprobs or sampled.prompt_logprobs:
+            scores = sampled.prompt_logprobs
+            output = replace(output, logprobs=logprobs, prompt_logprobs=scores)
+        return output
 
     def _finish(
         self,

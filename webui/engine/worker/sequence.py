@@ -45,6 +45,11 @@ class Sequence:
         return self.num_completion_tokens > 0 and self.num_pending_tokens == 1
 
     @property
+    def is_scored(self) -> bool:
+        """Its prompt's logprobs are asked for, and are not all there yet."""
+        return self.sampling.scores_prompt and self.num_completion_tokens == 0
+
+    @property
     def max_total_tokens(self) -> int:
         """KV cells it may ever hold; the last sampled token is never computed."""
         return self.num_prompt_tokens + self.sampling.max_tokens - 1
