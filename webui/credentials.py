@@ -216,7 +216,7 @@ class Credentials:
 
     def _load(self) -> _Users:
         try:
-            return _users_from(json.loads(self._path.read_text(encoding="utf-8")))
+            return _users_from(json.loads(self._path.read_text(encoding="utf-8-sig")))
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise CredentialsError("login.bad_file", path=self._path) from error
 

@@ -149,7 +149,7 @@ def load_entry(path: Path, *, is_user_made: bool = False) -> ModelEntry:
     try:
         if path.stat().st_size > MAX_ENTRY_BYTES:
             raise ValueError(f"more than {MAX_ENTRY_BYTES} bytes")
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise BadEntryError("catalog.entry_unreadable", path=path.name, reason=error) from error
     reader = _Reader(path.name)

@@ -45,7 +45,7 @@ def is_remote(path: Path) -> bool:
     """Whether this TOML file names a server, well or badly; false for anything unreadable."""
     try:
         return path.stat().st_size <= MAX_BYTES and "base_url" in tomllib.loads(
-            path.read_text(encoding="utf-8")
+            path.read_text(encoding="utf-8-sig")
         )
     except (OSError, ValueError, RecursionError):
         return False
@@ -53,7 +53,7 @@ def is_remote(path: Path) -> bool:
 
 def load_remote(path: Path) -> Remote:
     """Raises BadRemoteError."""
-    values = tomllib.loads(path.read_text(encoding="utf-8"))
+    values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     known = {item.name: item.default for item in fields(Remote)}
     for key, value in values.items():
         _check(path, key, value, known)

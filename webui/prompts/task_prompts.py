@@ -61,7 +61,7 @@ def task_prompt(task: str, language: Language, directory: Path = TASKS_DIR) -> T
     """The built-in wording. Raises TaskPromptError."""
     path = directory / f"{task}.{language}.toml"
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise _error(path, error.strerror or "unreadable") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

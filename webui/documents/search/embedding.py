@@ -284,7 +284,7 @@ def _builtin(folder: Path, reranker: Path | None) -> EmbedderChoice | None:
 def weight_of(folder: Path) -> Weight:
     """What its makers found right for the model; none where that cannot be read."""
     try:
-        values = tomllib.loads((folder / WEIGHT_FILE).read_text(encoding="utf-8"))
+        values = tomllib.loads((folder / WEIGHT_FILE).read_text(encoding="utf-8-sig"))
         return Weight(**{name: float(value) for name, value in values.items()})
     except (OSError, ValueError, TypeError) as error:
         log.error("%s counts for nothing: %s", folder.name, error)

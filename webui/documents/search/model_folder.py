@@ -31,7 +31,7 @@ def check_reranker(path: Path) -> None:
     """
     _check_folder(path, "config.json")
     try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        config = json.loads((path / "config.json").read_text(encoding="utf-8-sig"))
         architectures = config.get("architectures") or [""]
         name = str(architectures[0])
     except (OSError, ValueError, AttributeError, LookupError, TypeError) as error:

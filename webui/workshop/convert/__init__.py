@@ -44,7 +44,7 @@ def source_of(folder: Path) -> Source:
     if not weights:
         raise ConvertError("convert.no_weights", folder=folder.name, file="*.safetensors")
     try:
-        names = json.loads(config.read_text(encoding="utf-8")).get("architectures") or ["?"]
+        names = json.loads(config.read_text(encoding="utf-8-sig")).get("architectures") or ["?"]
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         values = {"file": "config.json", "reason": str(error)[:200]}
         raise ConvertError("convert.bad_file", **values) from error

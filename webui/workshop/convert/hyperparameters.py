@@ -82,7 +82,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
             raise ValueError("too large")
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise ConvertError("convert.no_file", file=path.name) from error
     except (OSError, ValueError, RecursionError) as error:

@@ -62,7 +62,7 @@ def _files(folder: Path) -> list[Path]:
     index = folder / INDEX
     if index.is_file():
         try:
-            names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+            names = set(json.loads(index.read_text(encoding="utf-8-sig"))["weight_map"].values())
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ConvertError("convert.bad_weights", file=INDEX, reason=error) from error
     else:

@@ -85,7 +85,7 @@ def _template(folder: Path, settings: Mapping[str, Any]) -> str:
         if path.stat().st_size > MAX_TEMPLATE_BYTES:
             raise ConvertError("convert.bad_file", file=path.name, reason="too large")
         try:
-            return path.read_text(encoding="utf-8")
+            return path.read_text(encoding="utf-8-sig")
         except (OSError, ValueError) as error:
             raise ConvertError("convert.bad_file", file=path.name, reason=error) from error
     template = settings.get("chat_template")
