@@ -4,11 +4,13 @@ import email.message
 import email.policy
 from pathlib import Path
 
+import compressed_rtf
 import pptx
 import pytest
 from pptx.util import Inches
 
 from tests.documents.reader.office import case, read, zipped
+from tests.documents.reader.olefiles import msg
 from webui.documents.errors import DocumentError
 from webui.documents.reader.loader import kind_of, load
 from webui.text.pages import Kind
@@ -299,3 +301,29 @@ def test_an_archive_is_its_files_and_says_what_is_left_out(tmp_path: Path) -> No
         "a/報告.txt", "表.csv › A1:C1", "表.csv › A2:B2", "中.zip › 深い.txt",
     ]  # fmt: skip
     assert left_out == ["動画.mp4", "壊.docx"]
+
+
+def test_outlooks_own_mail(tmp_path: Path) -> None:
+    path = tmp_path / "a.msg"
+    path.write_bytes(
+        msg(
+            {
+                0x0037: "予定の変更", 0x0C1A: "佐藤 花子", 0x0C1F: "sato@example.jp",
+                0x0E04: "営業課",
+                0x1000: "会議は九日に変わりました。",
+            },
+            [("表.csv", "品名,数\n机,2\n".encode("cp932")), ("大.txt", "長い文。".encode() * 900)],
+        )
+    )  # fmt: skip
+    pages = load(path)
+    assert pages[0].text.split("\n") == [
+        "差出人: 佐藤 花子 <sato@example.jp>", "宛先: 営業課", "件名: 予定の変更",
+        "添付ファイル: 表.csv、大.txt", "会議は九日に変わりました。",
+    ]  # fmt: skip
+    assert pages[1].text.endswith("| 品名: 机 | 数: 2 |") and pages[2].text.startswith("長い文。")
+
+
+def test_an_outlook_mail_in_rtf_alone(tmp_path: Path) -> None:
+    rtf = rb"{\rtf1\ansi\ansicpg932 \'89\'ef\'8b\'63\par}"
+    data = msg({0x0037: "x", 0x1009: compressed_rtf.compress(rtf)}, [])
+    assert read(tmp_path, "a.msg", data)[-1] == "会議"

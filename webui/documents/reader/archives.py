@@ -21,7 +21,7 @@ from webui.text.pages import Page
 MAX_MEMBERS = 2_000
 MAX_MEMBER_BYTES = 100_000_000
 MAX_TOTAL_BYTES = 300_000_000
-_MAX_RATIO = 2_000  # unpacked to packed, of what is larger than a megabyte: text reaches 1,000
+_MAX_RATIO = 500  # unpacked to packed, of what is larger than 10 MB: text reaches 100
 _CHAPTERS = ("application/xhtml+xml", "text/html", "application/x-dtbook+xml")
 
 
@@ -46,7 +46,7 @@ def members(
                 on_left_out(name)
             continue
         num_bytes += info.file_size
-        is_bomb = info.file_size > 1_000_000 and info.file_size > _MAX_RATIO * info.compress_size
+        is_bomb = info.file_size > 10_000_000 and info.file_size > _MAX_RATIO * info.compress_size
         if is_bomb or info.file_size > MAX_MEMBER_BYTES or num_bytes > MAX_TOTAL_BYTES:
             raise DocumentError("documents.too_much_inside")
         if index >= MAX_MEMBERS:

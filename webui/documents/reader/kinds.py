@@ -4,8 +4,6 @@ import re
 import zipfile
 import zlib
 
-import olefile
-
 from webui.documents.errors import DocumentError
 from webui.documents.reader.delimited import is_delimited
 from webui.documents.reader.encodings import decoded
@@ -116,7 +114,7 @@ def is_encrypted_office(file: SourceFile) -> bool:
 
 
 def is_ole(file: SourceFile) -> bool:
-    return file.head().startswith(OLE_HEAD) and bool(olefile.isOleFile(file.stream))
+    return file.head().startswith(OLE_HEAD)
 
 
 def _kind_by_name(file: SourceFile) -> Kind:

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from webui.documents.reader.cells import (
-    MAX_COLUMNS,
     Cell,
     Row,
     column_labels,
@@ -22,6 +21,7 @@ from webui.text.places import Place, PlaceKind
 
 _LOOK_AHEAD = 30  # rows that are seen before a header is chosen
 _MAX_MERGES = 100_000
+MAX_COLUMNS = 16_384
 
 
 @dataclass(frozen=True, slots=True)
