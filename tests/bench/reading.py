@@ -3,7 +3,8 @@
     python -m tests.bench.reading [KIND …]
 
 One line a kind: what it was made of, seconds from the file to its chunks, units (rows, paragraphs,
-slides…) per second, the worker's peak of memory. The last line is JSON.
+slides…) per second, the worker's own processor seconds (its start too) and its peak of memory. The
+last line is JSON.
 """
 
 import email.message
@@ -136,6 +137,8 @@ def measured(kind: str, folder: Path) -> dict[str, object]:
         began = time.perf_counter()
         document = reader.read(path, name)
         elapsed_s = time.perf_counter() - began
+        times = psutil.Process(reader.pid or -1).cpu_times()
+        cpu_s = times.user + times.system
     finally:
         is_over.set()
         watcher.join()
@@ -143,11 +146,13 @@ def measured(kind: str, folder: Path) -> dict[str, object]:
     num_chars = sum(len(page.text) for page in document.pages)
     result = {
         "kind": kind, "count": count, "unit": unit, "file_mb": round(len(data) / 1e6, 2),
-        "seconds": round(elapsed_s, 2), "per_s": round(count / elapsed_s, 1),
+        "seconds": round(elapsed_s, 2), "cpu_s": round(cpu_s, 2),
+        "per_s": round(count / elapsed_s, 1),
         "chars": num_chars, "chunks": len(document.chunks), "peak_mb": round(peak[0] / 1e6),
     }  # fmt: skip
     print(
         f"{kind:5} {count:7,} {unit:18} {result['file_mb']:6} MB  {elapsed_s:6.2f} s"
+        f" (cpu {cpu_s:5.2f} s)"
         f" {result['per_s']:10,} /s  {num_chars:11,} chars  peak {result['peak_mb']} MB",
         flush=True,
     )

@@ -161,22 +161,29 @@ def row_line(row: Row, labels: Sequence[str]) -> str:
 
 def _labelled(row: Row, labels: Sequence[str]) -> Iterator[str]:
     width = max(len(row), len(labels))
-    padded = [*row, *([None] * (width - len(row)))]
-    num_empty = sum(not _text(cell) for cell in padded)
+    cells = [*row, *([None] * (width - len(row)))]
+    names = [*labels, *([""] * (width - len(labels)))]
+    shows_empty = sum(not cell or not cell.text for cell in cells) <= _MAX_DASHES
     at = 0
     last = ""
     while at < width:
+        cell = cells[at]
         end = at + 1
-        while padded[at] is not None and end < width and padded[end] is padded[at]:
-            end += 1
-        text = _text(padded[at])
-        names = list(dict.fromkeys(filter(None, labels[at:end])))
-        name = "・".join(names) if len(names) < 4 else f"{names[0]}〜{names[-1]}"
+        if cell is not None and cell.col_span > 1:
+            while end < width and cells[end] is cell:
+                end += 1
+        name = names[at] if end == at + 1 else _joined(names[at:end])
+        text = cell.text if cell else ""
         if text:
             yield f"{name}: {text}" if name and name != text else text
-        elif name and name != last and num_empty <= _MAX_DASHES:
+        elif name and name != last and shows_empty:
             yield f"{name}: {EMPTY}"
         at, last = end, name
+
+
+def _joined(labels: Sequence[str]) -> str:
+    names = list(dict.fromkeys(filter(None, labels)))
+    return "・".join(names) if len(names) < 4 else f"{names[0]}〜{names[-1]}"
 
 
 def _line(texts: Iterable[str]) -> str:

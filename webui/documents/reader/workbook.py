@@ -8,6 +8,7 @@ columns are left out.
 import re
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, time, timedelta
+from functools import cache
 from typing import BinaryIO
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
@@ -95,33 +96,28 @@ class _Workbook:
         self._page.end_page()
 
     def _rows(self, part: str) -> Iterator[tuple[int, dict[int, str], dict[int, int]]]:
-        row_number = -1
+        number = -1
         with self._package.open(part) as stream:
-            parser = ElementTree.iterparse(_Checked(stream), ("start", "end"))
-            parent: Element | None = None
-            for event, element in parser:
-                name = local(element)
-                if event == "start":
-                    parent = element if name == "sheetData" else parent
-                elif name == "row":
-                    given = attribute(element, "r")
-                    row_number = int(given) - 1 if given.isdigit() else row_number + 1
-                    if attribute(element, "hidden") not in ("1", "true") and row_number < MAX_ROWS:
-                        texts, styles = self._cells(element)
-                        if texts:
-                            yield row_number, texts, styles
-                    if parent is not None:
-                        parent.clear()
-                elif name == "sheetData":
-                    return
+            for _, element in ElementTree.iterparse(_Checked(stream), ("end",)):
+                if not element.tag.endswith("row"):  # the hot loop: most are cells and values
+                    if element.tag.endswith("sheetData"):
+                        return
+                    continue
+                given = element.get("r", "")
+                number = int(given) - 1 if given.isdigit() else number + 1
+                if element.get("hidden") not in ("1", "true") and number < MAX_ROWS:
+                    texts, styles = self._cells(element)
+                    if texts:
+                        yield number, texts, styles
+                element.clear()
 
     def _cells(self, row: Element) -> tuple[dict[int, str], dict[int, int]]:
         texts: dict[int, str] = {}
         styles: dict[int, int] = {}
         at = -1
         for cell in row:
-            place = _CELL.fullmatch(cell.get("r", ""))
-            at = _column(place[1]) if place else at + 1
+            letters = cell.get("r", "").rstrip("0123456789")
+            at = _column(letters) if letters else at + 1
             text = self._value(cell)
             if text:
                 texts[at] = text
@@ -132,7 +128,7 @@ class _Workbook:
         kind = cell.get("t", "n")
         if kind == "inlineStr":
             return _string(child(cell, "is"))
-        value = next((one.text or "" for one in cell if local(one) == "v"), "")
+        value = next((one.text or "" for one in cell if one.tag.endswith("v")), "")
         if not value:
             return ""
         match kind:
@@ -297,7 +293,11 @@ def _merge(ref: str) -> Merge | None:
     return Merge(int(first[2]) - 1, _column(first[1]), int(last[2]) - 1, _column(last[1]))
 
 
+@cache
 def _column(letters: str) -> int:
+    """ "B" → 1. Raises ValueError for what is no column."""
+    if len(letters) > 3 or not letters.isascii() or not letters.isalpha():
+        raise ValueError("no column")
     number = 0
     for letter in letters.upper():
         number = 26 * number + ord(letter) - ord("A") + 1
