@@ -1,11 +1,14 @@
 """The 資料 view in a real browser, with real files: add, read, search, see the page."""
 
+import io
+import os
 import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+import pypdfium2
 import pytest
 from playwright.sync_api import FilePayload, Locator, Page, expect
 
@@ -240,3 +243,35 @@ def test_documents_of_another_embedder_are_embedded_anew(page: Page, site: Site)
     line.get_by_role("button", name="埋め込み直す").click()
     expect(line).to_contain_text("の両方で探します", timeout=READ)
     expect(line.get_by_role("button")).to_have_count(0)
+
+
+@pytest.mark.thorough
+def test_the_text_of_a_document_is_shown_as_it_was_read(page: Page, site: Site) -> None:
+    """With the pages that are missing in it; a part leads to its page."""
+    visit(page)
+    add(page, file("規程.pdf", pdf([set_lines(["表紙である。"]), [], set_lines(["二条のみ。"])])))
+    is_ready(page, "規程.pdf")
+    page.get_by_role("button", name="「規程.pdf」の操作").click()
+    page.get_by_role("menuitem", name="読み取った文字").click()
+    dialog = page.locator("dialog.extracted")
+    expect(dialog.locator("section")).to_have_count(3)
+    expect(dialog.locator("section.missing")).to_contain_text("2ページ: 文字がありません")
+    expect(dialog.locator("pre").first).to_have_text("表紙である。")
+    if folder := os.environ.get("KAJOGAKI_SCREENSHOTS"):
+        page.screenshot(path=f"{folder}/extracted.png")
+    dialog.get_by_role("button", name="3ページ").click()
+    expect(page.get_by_role("img", name="「規程.pdf」の 3 ページ")).to_be_visible()
+
+
+@pytest.mark.thorough
+def test_a_picture_is_read_and_shown(page: Page, site: Site) -> None:
+    visit(page)
+    out = io.BytesIO()
+    document = pypdfium2.PdfDocument(pdf([set_lines(["会議は三時から始まります。"], size=16)]))
+    document[0].render(scale=2).to_pil().save(out, "PNG")
+    document.close()
+    add(page, file("写真.png", out.getvalue()))
+    is_ready(page, "写真.png").get_by_role("button", name="写真.png", exact=True).click()
+    picture = page.get_by_role("img", name="「写真.png」の 1 ページ")
+    page.wait_for_function("image => image.naturalWidth > 300", arg=picture.element_handle())
+    expect(page.locator("#source")).to_contain_text("PP-OCRv6")

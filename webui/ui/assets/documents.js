@@ -25,6 +25,7 @@ export function documents(element, props, watch) {
     if (!learn(answer)) return;
     if (answer.found) return takeFound(answer.found);
     if (answer.detail) return showChunks(answer.detail);
+    if (answer.extracted) return showExtracted(answer.extracted);
     if (answer.choices) return emit("choices", answer.choices);
     if (!answer.collections) return;
     shown.view = answer;
@@ -164,6 +165,33 @@ function showChunks(detail) {
       dialog.close();
       openSource([{ document: detail.document, page: one.page, span: one.span, name: detail.name }], 0);
     } }, h("span", { class: "quiet" }, [one.at || `p.${one.page}`, one.title].filter(Boolean).join("　")), one.text)))));
+  dialog.addEventListener("close", () => dialog.remove());
+  layer().append(dialog);
+  dialog.showModal();
+}
+
+// --- a document as it was read --------------------------------------------------------------------
+
+/** The text of each page or place, and where something could not be read; a long one bit by bit. */
+function showExtracted(told) {
+  const open = document.querySelector("dialog.extracted");
+  const parts = told.parts.map((part) => h("section", { class: part.is_missing ? "missing" : "" },
+    h("h3", {}, h("button", { type: "button", class: "link", onclick: (event) => {
+      event.target.closest("dialog").close();
+      openSource([{ document: told.document, page: part.page, span: null, name: told.name }], 0);
+    } }, part.at)),
+    part.remark ? h("p", { class: part.is_missing ? "warn" : "quiet" }, part.remark) : null,
+    part.text ? h("pre", {}, part.text) : h("p", { class: "quiet" }, s("extracted_empty"))));
+  const next = told.first + told.parts.length;
+  const more = next < told.num_parts ? [h("button", { type: "button", class: "button more",
+    onclick: () => act("extracted", { document: told.document, first: next }) }, s("show_more"))] : [];
+  if (told.first && open) {
+    open.querySelector(".more")?.remove();
+    return open.append(...parts, ...more);
+  }
+  const dialog = h("dialog", { class: "chunks extracted", "aria-label": `${s("show_extracted")} ${told.name}` },
+    h("header", { class: "line" }, h("h2", {}, told.name), iconButton("close", s("close"), () => dialog.close())),
+    told.problem ? h("p", { class: "warn" }, told.problem) : null, ...parts, ...more);
   dialog.addEventListener("close", () => dialog.remove());
   layer().append(dialog);
   dialog.showModal();

@@ -63,6 +63,7 @@ function facts(one) {
 
 function moreMenu(button, one, isReady) {
   menu(button, [
+    ...(isReady ? [{ label: s("show_extracted"), icon: "eye", run: () => act("extracted", { document: one.id, first: 0 }) }] : []),
     ...(isReady ? [{ label: s("show_chunks"), icon: "bullets", run: () => act("chunks", { document: one.id }) }] : []),
     { label: s("original"), icon: "external", href: `/documents/${one.id}/file` }, "-",
     { label: s("rename"), icon: "pencil", run: () => rename(one) },

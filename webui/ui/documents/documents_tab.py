@@ -29,6 +29,7 @@ from webui.ui.documents.documents_view import (
     NUM_SHOWN,
     chunks_view,
     documents_view,
+    extracted_view,
     found_view,
     view_strings,
 )
@@ -91,6 +92,12 @@ class DocumentsEvents:
                 wanted = text_of(data, "document")
                 shown = chunks_view(self._library, self._documents, owner, wanted, language)
                 return head | {"detail": shown}
+            case "extracted":
+                wanted, first = text_of(data, "document"), number_of(data, "first", 0)
+                extracted = extracted_view(
+                    self._library, self._documents, owner, wanted, first, language
+                )
+                return head | {"extracted": extracted}
             case "choices":
                 return head | {"choices": choices_view(self._documents, owner)}
             case "create_collection":

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from webui.documents.errors import DocumentError
+from webui.documents.extracted import parts_of
 from webui.documents.library import Library
 from webui.documents.progress import EVERYTHING, Progress
 from webui.documents.reader.ocr import is_available
@@ -21,6 +22,7 @@ from webui.text.kinds import SUFFIXES
 from webui.text.pages import Kind, Page
 
 SECTION = "documents_page."
+MAX_EXTRACTED_CHARS = 100_000  # that are shown at once
 NUM_SHOWN = 200  # documents; more on request
 MAX_SHOWN = 10_000
 NUM_FOUND = 12  # passages that are shown
@@ -112,6 +114,33 @@ def without_markup(passage: str, title: str) -> str:
     while lines and (not lines[0] or lines[0] in (title, title.rpartition(" > ")[2])):
         lines.pop(0)
     return "\n".join(lines)
+
+
+def extracted_view(
+    library: Library, documents: Documents, owner: str, id: str, first: int, language: Language
+) -> dict[str, Any]:
+    """A document's text as it was read, from part `first` on, and where something is missing."""
+    document = documents.document(owner, id)
+    parts = list(parts_of(library.pages(owner, id)))
+    shown: list[dict[str, Any]] = []
+    num_chars = 0
+    for part in parts[first:]:
+        if num_chars > MAX_EXTRACTED_CHARS:
+            break
+        num_chars += len(part.text)
+        shown.append(
+            {"page": part.page, "at": part.label(language), "text": part.text,
+             "is_missing": bool(part.problem), "remark": part.remark(language)}
+        )  # fmt: skip
+    key, values = document.problem or ("", {})
+    return {
+        "document": document.id,
+        "name": document.name,
+        "first": first,
+        "parts": shown,
+        "num_parts": len(parts),
+        "problem": AppError(key, **values).message(language) if key else "",
+    }
 
 
 def chunks_view(

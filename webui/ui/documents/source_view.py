@@ -5,6 +5,7 @@ Knows nothing about Gradio; every text that came from a file is a plain string.
 
 from typing import Any
 
+from webui.documents.extracted import parts_of
 from webui.documents.library import Library
 from webui.errors import AppError
 from webui.storage import Document, Documents, NotFoundError
@@ -41,16 +42,16 @@ def source_view(
     start, end = place or (0, 0)
     first = max(0, start - AROUND)
     last = min(len(page.text), max(end, first) + AROUND)
-    is_pdf = document.kind == Kind.PDF
+    has_paper = document.kind in (Kind.PDF, Kind.IMAGE)
     return {
         "is_gone": False,
         "document": document.id,
         "name": document.name,
         "page": page.number,
         "num_pages": document.num_pages,
-        "has_pages": is_pdf,
+        "has_pages": has_paper,
         "at": _label(page, place, language),
-        "picture": picture_path(document, page.number) if is_pdf else "",
+        "picture": picture_path(document, page.number) if has_paper else "",
         "ratio": page.height / page.width if page.width and page.height else 1.414,
         "boxes": _boxes(page, place),
         "text": page.text[first:last],
@@ -107,13 +108,4 @@ def _sentence(
     is_here = span.page_from <= page.number <= span.page_to
     if quote and is_here and place is None:
         return text("documents_page.changed", language)
-    return recognised_by(page, language)
-
-
-def recognised_by(page: Page, language: Language) -> str:
-    """Which engine has read the page and how sure it is; "" where the text is the file's own."""
-    if page.engine:
-        percent = f"{100 * page.confidence:.0f}"
-        key = "documents_page.recognised_page_by"
-        return text(key, language, engine=page.engine, percent=percent)
-    return text("documents_page.recognised_page", language) if page.is_recognised else ""
+    return next(parts_of([page])).remark(language)
