@@ -135,6 +135,11 @@ class Settings:
         "続きを書けるように覚えておく /v1/responses の回答の数（0 は覚えない。再起動で消える）",
         "answers of /v1/responses kept in memory to be continued (0 = none)",
     )
+    documents_gb: float = _setting(
+        20.0,
+        "一人の資料のファイルが使える容量（GB。0 は無制限）",
+        "gigabytes that the files of one user's documents may take (0 = no limit)",
+    )
     tokens_per_minute: int = _setting(
         0,
         "API で一人が 1 分に使えるトークン数（0 は無制限）",
@@ -153,6 +158,7 @@ class Settings:
         _check_range("max_waiting", self.max_waiting, 1, 10_000)
         _check_range("max_waiting_per_user", self.max_waiting_per_user, 1, 10_000)
         _check_range("responses_kept", self.responses_kept, 0, 100_000)
+        _check_range("documents_gb", self.documents_gb, 0, 1 << 20)
         _check_range("tokens_per_minute", self.tokens_per_minute, 0, 1 << 40)
         _check_addresses("proxy", self.proxy)
         for item in fields(self):

@@ -19,6 +19,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 
 from webui.api.auth import owner_of
+from webui.api.quota import Quota
 from webui.application import Application
 from webui.documents.errors import DocumentError, PasswordNeededError
 from webui.documents.library import MAX_UPLOAD_BYTES
@@ -40,12 +41,13 @@ def document_routes(application: Application) -> APIRouter:
     """POST /documents/files (the body is the file), GET /documents/{id}/pages/{n}.png, …/file"""
     router = APIRouter()
     drawing = asyncio.Semaphore(MAX_DRAWN_AT_ONCE)
+    quota = Quota(application.storage.documents, application.settings.documents_gb)
 
     @router.post(UPLOAD_PATH)
     async def add(request: Request) -> Response:
         language = language_of(request.cookies)
         try:
-            async with _stored(request, application) as path:
+            async with _stored(request, application, quota) as path:
                 return await run_in_threadpool(_add, application, request, path, language)
         except AppError as error:
             return _problem(error, language)
@@ -79,7 +81,7 @@ def document_routes(application: Application) -> APIRouter:
 
 
 @contextlib.asynccontextmanager
-async def _stored(request: Request, application: Application) -> AsyncIterator[Path]:
+async def _stored(request: Request, application: Application, quota: Quota) -> AsyncIterator[Path]:
     """The body as a file, gone afterwards unless it was moved away. Raises DocumentError."""
     library = application.library
     declared = int(request.headers.get("content-length") or 0)
@@ -88,12 +90,14 @@ async def _stored(request: Request, application: Application) -> AsyncIterator[P
         raise DocumentError(
             "documents.disk_full", need_mb=declared // 1_000_000, free_mb=max(0, free) // 1_000_000
         )
-    path = await run_in_threadpool(library.new_upload)
-    try:
-        await _receive(request, path)
-        yield path
-    finally:
-        path.unlink(missing_ok=True)
+    # What does not say how long it is may be as long as any.
+    with quota.reserved(owner_of(request), declared or MAX_UPLOAD_BYTES):
+        path = await run_in_threadpool(library.new_upload)
+        try:
+            await _receive(request, path)
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
 
 
 async def _receive(request: Request, path: Path) -> None:

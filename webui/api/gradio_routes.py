@@ -23,7 +23,7 @@ USED: Mapping[str, frozenset[str]] = {
     "/gradio_api/run/predict": POST,
 }
 # Gradio's own files: plain names only, so that there is one spelling and no way up.
-FILE = re.compile(r"/(?:assets|static)(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+")
+FILE = re.compile(r"/(?:assets|static)(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]{,99}){1,4}")
 # Gradio builds its own address from these; ours is what the client has asked for.
 FORGEABLE = (b"x-forwarded-host", b"x-gradio-", b"x-direct-url")
 

@@ -189,6 +189,15 @@ class Documents:
             )
             return [_from_row(row) for row in rows]
 
+    def num_bytes(self, owner: str) -> int:
+        """Of all files of this owner."""
+        with self._database.read() as db:
+            row = db.execute(
+                f"SELECT coalesce(sum(d.num_bytes), 0) FROM {_DOCUMENTS} WHERE d.owner = ?",
+                (clean(owner),),
+            ).fetchone()
+            return int(row[0])
+
     def rename_document(self, owner: str, document_id: str, name: str) -> None:
         """The name it is shown by; the index keeps the one it was added with."""
         with self._database.write() as db:
