@@ -197,7 +197,7 @@ def test_another_user_gets_and_changes_nothing(world: World) -> None:
         for name, event in events.all.items():
             for action in ACTIONS:
                 about = {**bodies(world), "action": action, "open": True, "first": True}
-                inputs = [None] * len(event["inputs"])
+                inputs: list[Any] = [None] * len(event["inputs"])
                 if inputs:
                     inputs[0] = world.hers["conversation"] if name in BY_INPUT else ""
                 told = events.call(name, about, *inputs)
