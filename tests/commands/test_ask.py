@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app import main
+from tests.documents.reader.office import CASES, zipped
 from tests.documents.reader.test_pdf import encrypted
 from tests.tasks.ask_world import LEAVE, MEMO, rules_pdf
 from webui.storage import Documents, StorageError
@@ -139,3 +140,17 @@ def test_a_library_that_cannot_be_made_leaves_no_folder(
     with pytest.raises(StorageError):
         TemporaryLibrary()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_of_many_kinds_names_what_it_leaves_out(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "資料"
+    folder.mkdir()
+    (folder / "売上.xlsx").write_bytes((CASES / "売上.xlsx").read_bytes())
+    (folder / "道具.exe").write_bytes(b"MZ")
+    (folder / "~$売上.xlsx").write_bytes(b"lock")
+    (folder / "一式.zip").write_bytes(zipped({"隠れた.bin": b"MZ", "覚え.txt": "十日。".encode()}))
+    status, out, err = run(folder, "--question", "仙台の売上は", "--format", "json")
+    place = json.loads(out)["passages"][0]["place"]
+    assert status == 0 and place["label"] == "シート「4月」!A1:B2"
+    assert (place["kind"], place["name"], place["first"]) == ("cells", "4月", "A1")
+    assert "道具.exe" in err and "隠れた.bin" in err and "~$" not in err

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.documents.makepdf import pdf, set_lines, write
+from tests.documents.reader.office import CASES, zipped
 from tests.documents.reader.test_pdf import encrypted
 from tests.places import ROOT
 from webui.documents.errors import DocumentError, PasswordNeededError
@@ -400,3 +401,33 @@ def test_the_web_process_never_imports_what_parses_or_embeds() -> None:
         [sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, capture_output=True, text=True
     )
     assert out.stdout == "[]\n", out.stderr
+
+
+def test_a_found_row_of_a_sheet_names_its_cells(library: Library, storage: Storage) -> None:
+    document = added(library, storage, CASES / "売上.xlsx")
+    assert document.status is DocumentStatus.READY and document.kind == "xlsx"
+    passage = library.search(ME, "仙台の売上").passages[0]
+    place = library.place(ME, document.id, passage.span)
+    assert place is not None and place.label() == "シート「4月」!A1:B2"
+    assert "| 支店: 仙台 | 売上: 120 |" in passage.text
+
+
+def test_an_archive_says_what_is_not_in_the_index(
+    library: Library, storage: Storage, tmp_path: Path
+) -> None:
+    data = zipped({"報告.txt": "予算は百円である。".encode("cp932"), "道具.exe": b"MZ"})
+    document = added(library, storage, write(tmp_path / "一式.zip", data))
+    assert document.status is DocumentStatus.READY
+    assert document.problem == ("documents.left_out", {"n": 1, "names": "道具.exe"})
+    passage = library.search(ME, "予算").passages[0]
+    place = library.place(ME, document.id, passage.span)
+    assert place is not None and place.label() == "報告.txt"
+
+
+def test_a_locked_office_file_is_opened_by_its_password(library: Library, storage: Storage) -> None:
+    document = added(library, storage, CASES / "パスワード付き.docx")
+    assert document.problem == ("documents.password_needed", {})
+    library.retry(ME, document.id, "ひみつ")
+    assert library.wait(30)
+    changed = storage.documents.document(ME, document.id)
+    assert changed.problem == ("documents.password_unsupported", {})

@@ -111,8 +111,11 @@ class _Terminal:
             self._show(text("ask.reading_files", self._language, done=done, total=len(documents)))
             time.sleep(POLL_S)
         self._clear_line()
-        if not any(document.status is DocumentStatus.READY for document in documents):
+        ready = [document for document in documents if document.status is DocumentStatus.READY]
+        if not ready:
             raise AskError("ask.nothing_readable")
+        for document in filter(lambda one: one.problem, ready):  # parts that were not read
+            self._tell(f"{document.name}: {_problem(document).message(self._language)}")
 
     async def answer(self, temporary: TemporaryLibrary) -> AnswerUpdate:
         """Raises AppError."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from webui.application import Application
 from webui.config import LOCAL_USER, Settings
+from webui.documents.library import left_out
 from webui.errors import AppError
 from webui.strings import Language, text
 from webui.tasks.summarize.exports import ExportFormat, exported
@@ -147,7 +148,16 @@ class _Terminal:
     def _source(self, path: str) -> Source:
         if path == "-":
             return pasted(decoded_text(sys.stdin.buffer.read()))
-        return read_source(self._reader, Path(path), password=self._options.password)
+        return read_source(
+            self._reader,
+            Path(path),
+            password=self._options.password,
+            on_left_out=lambda names: self._tell_left_out(path, names),
+        )
+
+    def _tell_left_out(self, path: str, names: tuple[str, ...]) -> None:
+        key, values = left_out(names)
+        print(f"{path}: {text(key, self._language, **values)}", file=sys.stderr)
 
     async def _summary(self, source: Source) -> Summary | None:
         """None when the answer to "may it take so long?" is no. Raises AppError."""

@@ -368,7 +368,7 @@ class Library:
             kind=read.kind,
             pages=[packed(page) for page in read.pages],
             chunks=[_chunk_row(chunk) for chunk in read.chunks],
-            problem=_unreadable(unusable) or left_out(read.left_out),
+            problem=_unreadable(unusable) or (left_out(read.left_out) if read.left_out else None),
         )
         self.retriever.forget(document.owner, document.id)
         if replaced:
@@ -461,10 +461,8 @@ def _unreadable(pages: list[int]) -> tuple[str, dict[str, Any]] | None:
     return ("documents.pages_unreadable", {"pages": page_ranges(pages)}) if pages else None
 
 
-def left_out(names: Sequence[str]) -> tuple[str, dict[str, Any]] | None:
-    """Parts that were not read: the first of them by name."""
-    if not names:
-        return None
+def left_out(names: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """The sentence for parts that were not read: the first of them by name."""
     shown = "、".join(names[:_MAX_NAMED_PAGES]) + ("…" if len(names) > _MAX_NAMED_PAGES else "")
     return "documents.left_out", {"n": len(names), "names": shown}
 

@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import FilePayload, Locator, Page, expect
 
 from tests.documents.makepdf import pdf, scanned, set_lines, wrapped
+from tests.documents.reader.office import CASES, zipped
 from tests.documents.reader.test_pdf import encrypted
 from tests.site import OWNER, Site
 from tests.ui.conftest import PHONE, OpenPage
@@ -275,3 +276,28 @@ def test_a_picture_is_read_and_shown(page: Page, site: Site) -> None:
     picture = page.get_by_role("img", name="「写真.png」の 1 ページ")
     page.wait_for_function("image => image.naturalWidth > 300", arg=picture.element_handle())
     expect(page.locator("#source")).to_contain_text("PP-OCRv6")
+
+
+def test_every_kind_goes_in_and_shows_its_own_places(page: Page, site: Site) -> None:
+    """Sheets, mails and archives: the place of each, and what of them is not read."""
+    visit(page)
+    data = zipped({"報告.txt": "会議は八日に開く。".encode("cp932"), "道具.exe": b"MZ"})
+    add(page, file("売上.xlsx", (CASES / "売上.xlsx").read_bytes()), file("一式.zip", data))
+    is_ready(page, "売上.xlsx")
+    expect(is_ready(page, "一式.zip")).to_contain_text("1 件は読まれていません: 道具.exe")
+
+    page.get_by_role("searchbox").fill("仙台の売上")
+    first = page.locator(".passage").first
+    expect(first).to_contain_text("シート「4月」!A1:B2")
+    first.click()
+    panel = page.get_by_role("dialog", name="出典「売上.xlsx」")
+    expect(panel.locator(".at")).to_have_text("シート「4月」!A1:B2")
+    expect(panel.locator("mark")).to_contain_text("| 支店: 仙台 | 売上: 120 |")
+
+
+def test_the_picker_offers_every_kind_that_can_be_read(page: Page, site: Site) -> None:
+    visit(page)
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="ファイルを選ぶ").click()
+    accepted = page.evaluate("input => input.accept", chooser.value.element)
+    assert {".xlsx", ".eml", ".zip", ".pdf"} <= set(accepted.split(","))

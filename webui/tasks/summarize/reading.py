@@ -24,6 +24,7 @@ def read_source(
     *,
     password: str = "",
     on_pages: OnPages = lambda done, total: None,
+    on_left_out: Callable[[tuple[str, ...]], None] = lambda names: None,
 ) -> Source:
     """Raises DocumentError, PasswordNeededError, EmptySourceError."""
     shown = name or path.name
@@ -33,6 +34,8 @@ def read_source(
         password=password,
         on_progress=lambda news: on_pages(news.num_done, news.num_pages),
     )
+    if document.left_out:
+        on_left_out(document.left_out)
     return from_pages(
         document.pages,
         title=Path(shown).stem,
