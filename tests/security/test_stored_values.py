@@ -206,7 +206,7 @@ def test_a_conversation_with_forged_settings_opens(forged: tuple[Server, Hostile
 
 
 ASKED: dict[str, list[dict[str, Any]]] = {
-    "on_documents": [{"action": one} for one in ("", "search", "choices", "chunks", "test")],
+    "on_documents_1": [{"action": one} for one in ("", "search", "choices", "chunks", "test")],
     "on_inspect": [{"action": one, "open": True} for one in ("show", "preview", "manner")],
     "on_run": [{"action": "retry"}, {"action": "send", "text": "続き"}],
 }
