@@ -75,6 +75,11 @@ class Sampler:
         token_id = self._choose(np.arange(len(logits)), logits)
         if grammar.allows(token_id):
             return token_id
+        quick_ids = grammar.quick_ids()
+        if len(quick_ids):
+            token_id = self._choose(quick_ids, logits)
+            if grammar.allows(token_id):
+                return token_id
         allowed_ids = grammar.allowed_ids()
         if not len(allowed_ids):
             raise ValueError("the grammar allows no token of this model here")
@@ -97,6 +102,8 @@ class GrammarState:
     def __init__(self, vocab: Vocab, text: str) -> None:
         self._vocab = vocab
         self._matcher = Matcher(Grammar.parse(text))
+        self._guide = vocab.guides.start(text) if vocab.guides else None
+        self._unguided: list[int] = []  # accepted ids that the guide has not seen
 
     @property
     def must_end(self) -> bool:
@@ -109,10 +116,19 @@ class GrammarState:
 
     def allowed_ids(self) -> np.ndarray:
         """All ids that may follow."""
-        mask = self._vocab.pieces.allowed(self._matcher)
-        if self._matcher.can_end:
-            mask = mask.copy()
-            mask[sorted(self._vocab.end_ids)] = True
+        return self._with_ends(self._vocab.pieces.allowed(self._matcher))
+
+    def quick_ids(self) -> np.ndarray:
+        """Ids that may follow as the guide knows them: maybe not all, none where it is lost."""
+        if self._guide is None:
+            return np.zeros(0, np.int64)
+        mask = self._guide.mask(self._unguided)
+        self._unguided.clear()
+        return self._with_ends(mask) if mask is not None else np.zeros(0, np.int64)
+
+    def _with_ends(self, mask: np.ndarray) -> np.ndarray:
+        mask = mask.copy()
+        mask[sorted(self._vocab.end_ids)] = self._matcher.can_end
         return mask.nonzero()[0]
 
     def is_last_chance(self, token_id: int, num_left: int) -> bool:
@@ -131,6 +147,7 @@ class GrammarState:
 
     def accept(self, token_id: int) -> None:
         self._matcher.accept(self._vocab.piece(token_id))
+        self._unguided.append(token_id)
 
     def forced_ids(self) -> tuple[int, ...]:
         """Ids of the text that must follow. Its last token stays open unless the grammar ends

@@ -4,6 +4,7 @@ Shared by the worker (full model) and nothing else; the front process has tokeni
 """
 
 import ctypes
+import logging
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -11,6 +12,9 @@ import llama_cpp.llama_cpp as ll
 import numpy as np
 
 from webui.engine.grammar.mask import PieceTable
+from webui.engine.worker.guide import Guides
+
+log = logging.getLogger(__name__)
 
 PIECE_BYTES = 512
 
@@ -34,9 +38,20 @@ class Vocab:
     @cached_property
     def pieces(self) -> PieceTable:
         """What each token spells, for grammars. Tokens that end the answer spell nothing."""
-        return PieceTable(
-            [b"" if i in self.end_ids else self._piece(i) for i in range(self.n_tokens)]
-        )
+        return PieceTable(self._spelled)
+
+    @cached_property
+    def guides(self) -> Guides | None:
+        """Quick masks for grammars; None for a vocabulary that llguidance does not take."""
+        try:
+            return Guides(self._spelled, min(self.end_ids), self._tokenize)
+        except Exception as error:  # a vocabulary comes out of a stranger's file
+            log.warning("grammars are followed slowly: %s", error)
+            return None
+
+    @cached_property
+    def _spelled(self) -> list[bytes]:
+        return [b"" if i in self.end_ids else self._piece(i) for i in range(self.n_tokens)]
 
     def is_end(self, token_id: int) -> bool:
         return token_id in self.end_ids

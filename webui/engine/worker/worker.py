@@ -99,7 +99,9 @@ class EngineCore:
     def prepare(self, request: Request) -> None:
         """What takes long and touches no other request. From the reader thread."""
         if request.sampling.grammar:
-            assert self.runner.vocab.pieces
+            guides = self.runner.vocab.guides
+            if guides is None or guides.compile(request.sampling.grammar) is None:
+                assert self.runner.vocab.pieces
 
     def integrity(self) -> Integrity:
         """Every invariant, checked against llama.cpp's own counts."""
