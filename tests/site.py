@@ -47,7 +47,8 @@ class Site:
 @contextmanager
 def standing_still(process: subprocess.Popen[str]) -> Iterator[None]:
     """The loaded models of this app compute nothing meanwhile: what is being written stays so."""
-    children = psutil.Process(process.pid).children()
+    every = psutil.Process(process.pid).children()
+    children = [child for child in every if child.status() != psutil.STATUS_ZOMBIE]
     engines = [child for child in children if "webui.engine.worker.worker" in child.cmdline()]
     assert engines, "no model is loaded"
     for engine in engines:

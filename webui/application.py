@@ -23,6 +23,7 @@ from webui.models import Catalog
 from webui.storage import Storage
 from webui.tasks.ask.asker import Asker
 from webui.tasks.chat.chat import Chat
+from webui.tasks.chat.replies import Replies
 from webui.tasks.complete import Completions
 from webui.tasks.formats import Formats
 from webui.tasks.summarize.desk import SummaryDesk
@@ -166,6 +167,10 @@ class Application:
     @cached_property
     def chat(self) -> Chat:
         return Chat(self.storage, self.engines, self.formats, self.asker)
+
+    @cached_property
+    def replies(self) -> Replies:
+        return Replies(self.storage, self.chat, self.jobs)
 
     @cached_property
     def summarizer(self) -> Summarizer:

@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from webui.errors import AppError
+from webui.strings import Language, text
 
 HEARTBEAT_S = 1.0  # a listener hears at least that often, so that times go on by the clock
 NUM_ENDED_KEPT = 100  # of all owners together: whoever reconnects late still learns the end
@@ -212,6 +213,17 @@ class Jobs:
             ),
             None,
         )
+
+    def waits_for(self, job: AnyJob, language: Language) -> str:
+        """What a waiting job waits for, "" for another; nobody learns what other people do."""
+        if job.is_over or not job.progress.is_waiting:
+            return ""
+        blocking = self.blocking(job)
+        if blocking is None:
+            return text("jobs.waits", language)
+        if blocking.owner != job.owner:
+            return text("jobs.waits_for_others", language)
+        return text("jobs.waits_for", language, name=text(f"jobs.kind_{blocking.kind}", language))
 
     def let_listeners_go(self) -> None:
         """The server is asked to end: open streams must not hold it."""

@@ -62,11 +62,20 @@ def turns(count: int) -> list[Message]:
             {"state": ReplyState.READING, "num_prompt_done": 512, "num_prompt_tokens": 4096},
             "読み込み中 512/4,096",
         ),
-        ({"state": ReplyState.WRITING, "elapsed_s": 3.9}, "書いています… 3 秒"),
+        ({"state": ReplyState.WRITING}, "書いています… 3 秒"),
     ],
 )
 def test_the_status_line_says_what_is_going_on(update: dict[str, object], expected: str) -> None:
-    assert status_line(ReplyUpdate("m", **update), JA) == expected  # type: ignore[arg-type]
+    told = ReplyUpdate("m", **update)  # type: ignore[arg-type]
+    assert status_line(told, 3.9, "", JA) == expected
+
+
+def test_a_waiting_answer_says_what_it_waits_for() -> None:
+    """It said "about to start" for 80 seconds while a summary had the model."""
+    waits_for = "要約の処理を待っています"
+    assert status_line(ReplyUpdate("m", ReplyState.QUEUED), 80.0, waits_for, JA) == waits_for
+    third = ReplyUpdate("m", ReplyState.QUEUED, num_waiting_ahead=2)
+    assert status_line(third, 80.0, waits_for, JA) == "順番待ち 3番目"
 
 
 def test_statistics_are_four_numbers_with_units() -> None:
@@ -119,7 +128,7 @@ def test_the_meter_warns_only_when_something_is_left_out() -> None:
     [
         ({"status": Status.PARTIAL}, "途中で止まった"),
         ({"status": Status.ERROR, "stats": {"error": "具体的な一文"}}, "具体的な一文"),
-        ({"status": Status.WRITING}, "別の画面"),
+        ({"status": Status.WRITING}, "書いています"),
         ({"stats": {"finish_reason": "length"}}, "最大トークン数"),
     ],
 )
@@ -136,8 +145,8 @@ def test_a_question_is_never_markup() -> None:
 
 def test_a_live_reply_ends_inactive() -> None:
     live = LiveReply("c", JA)
-    assert live.view(ReplyUpdate("m", ReplyState.WRITING, text="あ"))["active"]
-    done = live.view(ReplyUpdate("m", ReplyState.DONE, text="あい"))
+    assert live.view(ReplyUpdate("m", ReplyState.WRITING, text="あ"), 1.0, "")["active"]
+    done = live.view(ReplyUpdate("m", ReplyState.DONE, text="あい"), 1.0, "")
     assert (done["active"], done["blocks"], done["status"]) == (False, ["<p>あい</p>\n"], "")
 
 

@@ -15,6 +15,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from webui.api.auth import owner_of
+from webui.api.jobs import job_views
 from webui.application import Application
 from webui.errors import AppError
 from webui.storage import InvalidExportError, NotFoundError
@@ -68,7 +69,9 @@ def file_routes(application: Application) -> APIRouter:
 
     @router.get("/activity")
     async def activity(request: Request) -> Response:
-        return JSONResponse(activity_view(application, owner_of(request)))
+        owner = owner_of(request)
+        jobs = job_views(application.jobs, owner, language_of(request.cookies))
+        return JSONResponse({**activity_view(application, owner), "jobs": jobs})
 
     @router.get(ASSETS_PATH + "/icon.svg")
     async def icon() -> Response:

@@ -46,21 +46,14 @@ def job_view(jobs: Jobs, job: AnyJob, language: Language) -> JobView:
         state=job.state,
         fraction=progress.num_done / progress.num_total if progress.num_total else None,
         elapsed_s=job.elapsed_s,
-        waits_for="" if job.is_over else waits_for(jobs, job, language),
+        waits_for=jobs.waits_for(job, language),
         error=job.error.message(language) if job.error else "",
     )
 
 
-def waits_for(jobs: Jobs, job: AnyJob, language: Language) -> str:
-    """What a waiting job waits for; of other people nobody learns what they do."""
-    if not job.progress.is_waiting:
-        return ""
-    blocking = jobs.blocking(job)
-    if blocking is None:
-        return text("jobs.waits", language)
-    if blocking.owner != job.owner:
-        return text("jobs.waits_for_others", language)
-    return text("jobs.waits_for", language, name=text(f"jobs.kind_{blocking.kind}", language))
+def job_views(jobs: Jobs, owner: str, language: Language) -> list[dict[str, Any]]:
+    """All that run of this owner's."""
+    return [job_view(jobs, job, language).model_dump() for job in jobs.running(owner)]
 
 
 def job_routes(application: Application, details: dict[JobKind, Details]) -> APIRouter:
@@ -70,9 +63,8 @@ def job_routes(application: Application, details: dict[JobKind, Details]) -> API
 
     @router.get("/jobs")
     async def running(request: Request) -> Response:
-        language = language_of(request.cookies)
-        views = [job_view(jobs, job, language) for job in jobs.running(owner_of(request))]
-        return json_response({"jobs": [view.model_dump() for view in views]})
+        views = job_views(jobs, owner_of(request), language_of(request.cookies))
+        return json_response({"jobs": views})
 
     @router.get("/jobs/{job_id}/events")
     async def events(job_id: str, request: Request) -> Response:

@@ -8,7 +8,6 @@
     markdown.py           a model's Markdown -> inert HTML blocks
     message_view.py       messages -> what the browser draws; the status and statistics lines
     conversation_list.py  the sidebar's list and what can be done to it
-    replies.py            answers that are being written, and Stop
     settings_panel.py     system prompt, sampling and presets of a conversation
     chat_tab.py           the chat: its components, its events
     page.py               the whole page, mounted on the web application

@@ -9,10 +9,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.documents.makepdf import pdf, set_lines
-from tests.site import OWNER, Site
-from tests.ui.actions import conversation_of, send, wait_for_answer
+from tests.site import OWNER, Site, standing_still
+from tests.ui.actions import composer, conversation_of, send, wait_for_answer
 from tests.ui.conftest import OpenPage
-from webui.storage import ChunkRow, DocumentChoice, Role
+from webui.storage import ChunkRow, DocumentChoice, Role, Status
 from webui.tasks.ask.result import Answer, Citation, NumberedPassage
 from webui.text.grounding import Flag, FlagKind
 from webui.text.pages import Span
@@ -62,6 +62,25 @@ def answered(site: Site, chunk: ChunkRow) -> str:
     evidence = json.loads(json.dumps(answer.evidence()))
     site.storage.update_message(OWNER, reply.id, evidence=evidence)
     return made.id
+
+
+def test_an_answer_from_documents_goes_on_through_a_reload(
+    open_page: OpenPage, site: Site, chunk: ChunkRow
+) -> None:
+    asked = site.storage.create_conversation(OWNER, documents=DocumentChoice(True)).id
+    page = open_page(f"/?chat={site.conversation()}")
+    send(page, "こんにちは")  # the model is loaded then
+    wait_for_answer(page)
+    page.goto(f"{site.url}/?chat={asked}")
+    composer(page).wait_for()
+    with standing_still(site.process):
+        send(page, "出張の旅費はいつまでに精算しますか？")
+        expect(page.locator(".turn.live .status")).to_be_visible()
+        page.reload()
+        expect(page.locator(".turn.live .status")).to_be_visible()
+    wait_for_answer(page)
+    answer = site.path(asked)[-1]
+    assert answer.status is Status.COMPLETE and answer.evidence and answer.num_versions == 1
 
 
 def test_citations_lead_to_the_place_and_doubts_are_marked(

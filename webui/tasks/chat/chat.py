@@ -49,6 +49,10 @@ class Chat:
         self._asker = asker
         self.formats = formats or Formats(storage)
 
+    def model_of(self, conversation: Conversation) -> ModelSpec:
+        """Who answers it. Raises AppError."""
+        return self._pool.spec(conversation.model_id)
+
     def send(self, owner: str, conversation_id: str, text: str) -> Message:
         """Append the user's message after what is shown. Raises NotFoundError."""
         conversation = self._storage.conversation(owner, conversation_id)
@@ -137,7 +141,7 @@ class Chat:
     def _begin(self, conversation: Conversation, question: Message) -> Draft:
         """An empty answer to `question`, saved at once so that nothing is lost from here on."""
         with contextlib.suppress(AppError):  # an unknown model is told when it is loaded
-            conversation = replace(conversation, model_id=self._pool.spec(conversation.model_id).id)
+            conversation = replace(conversation, model_id=self.model_of(conversation).id)
         answer = self._storage.add_message(
             conversation.owner,
             conversation.id,

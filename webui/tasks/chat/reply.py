@@ -52,6 +52,10 @@ class ReplyUpdate:
     error: str = ""  # one sentence in the user's language, when ERROR
     answer: Answer | None = None  # when DONE, if it was made from documents
 
+    @property
+    def is_over(self) -> bool:
+        return self.state in (ReplyState.DONE, ReplyState.STOPPED, ReplyState.ERROR)
+
 
 class Draft:
     """One answer while it is being written: its text, its numbers, and when to save it."""
@@ -70,7 +74,7 @@ class Draft:
 
     @property
     def is_over(self) -> bool:
-        return self._update.state in (ReplyState.DONE, ReplyState.ERROR)
+        return self._update.is_over
 
     def begin(
         self, parser: ReasoningParser, num_prompt_tokens: int, num_dropped_turns: int

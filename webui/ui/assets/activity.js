@@ -1,16 +1,21 @@
-// The chip in the header: which models are loaded, loading, waited for, and who is ahead.
+// The chip in the header: the reader's jobs, which models are loaded, loading, waited for, who is ahead.
 //
 // Asks the server (api/files.py) often while something moves, seldom otherwise, not at all in a
 // hidden tab. Also knows who has logged in.
 
-import { h, on, state, t } from "./core.js";
+import { emit, h, on, openConversation, state, t } from "./core.js";
+import { toast } from "./dialogs.js";
+import { showView } from "./navigation.js";
+import { request } from "./server.js";
 
 document.head.append(h("link", { rel: "stylesheet", href: new URL("activity.css", import.meta.url).href }));
 
 const BUSY_MS = 1000;
 const IDLE_MS = 5000;
 
-let now = { models: [], queue: [], user: null };
+const VIEW_OF = { summary: "summary", document: "documents", download: "models", bench: "models", conversion: "models" };
+
+let now = { models: [], queue: [], jobs: [], user: null };
 let chip = null;
 let list = null;
 let timer = 0;
@@ -50,13 +55,14 @@ async function ask() {
     if (answer.status === 401) { location.assign("/login"); return; } // the session has ended
     if (answer.ok) now = await answer.json();
     draw();
+    emit("jobs", now.jobs);
   } catch { /* the server is away; Gradio's connection tells it */ }
   clearTimeout(timer);
   timer = setTimeout(ask, isMoving() || list.matches(":popover-open") ? BUSY_MS : IDLE_MS);
 }
 
 const loading = () => now.models.find((model) => model.state === "loading");
-const isMoving = () => Boolean(loading() || now.queue.length || state.lives.size ||
+const isMoving = () => Boolean(loading() || now.queue.length || now.jobs.length || state.lives.size ||
   now.models.some((model) => model.running));
 
 function draw() {
@@ -64,7 +70,9 @@ function draw() {
   chip.className = `activity ${mood}`;
   chip.lastChild.textContent = label;
   chip.title = t("activity");
+  drawJobs();
   list.replaceChildren(
+    ...(now.jobs.length ? [h("h3", {}, t("activity_jobs")), jobList] : []),
     h("h3", {}, t("activity")),
     ...(now.models.length ? now.models.map(modelRow) : [h("p", {}, t("activity_none"))]),
     ...(now.queue.length ? [h("h3", {}, t("activity_queue", { n: now.queue.length })),
@@ -78,6 +86,7 @@ function summary() {
   if (loading()) return ["moving", t("activity_loading", { percent: percent(loading()) })];
   if (mine >= 0) return ["waiting", mine ? t("activity_ahead", { n: mine }) : t("activity_next")];
   if (now.queue.length) return ["waiting", t("activity_waiting", { n: now.queue.length })];
+  if (now.jobs.length) return ["moving", jobsLabel()];
   if (now.models.some((model) => model.running)) return ["moving", t("activity_running")];
   return now.models.length ? ["ready", t("activity_ready", { n: now.models.length })]
     : ["", t("activity_none")];
@@ -92,6 +101,51 @@ function modelRow(model) {
   return h("div", { class: "activity-model" }, h("b", {}, model.name), h("span", {}, told),
     isLoading ? h("progress", { max: 1, value: model.fraction, "aria-label": told }) : null);
 }
+
+const jobList = h("div", { class: "activity-jobs" });
+const rows = new Map(); // job id -> its row, so that its buttons stay while it moves
+
+function drawJobs() {
+  const ids = new Set(now.jobs.map((job) => job.id));
+  for (const id of [...rows.keys()]) if (!ids.has(id)) { rows.get(id).remove(); rows.delete(id); }
+  for (const job of now.jobs) {
+    if (!rows.has(job.id)) rows.set(job.id, jobList.appendChild(jobRow(job)));
+    const row = rows.get(job.id);
+    row.querySelector("b").textContent = job.title ? `${job.name}: ${job.title}` : job.name;
+    row.querySelector("span").textContent = job.waits_for || t("activity_elapsed", { time: time(job.elapsed_s) });
+    const bar = row.querySelector("progress");
+    bar.hidden = job.fraction === null;
+    bar.value = job.fraction ?? 0;
+  }
+}
+
+function jobRow(job) {
+  const open = () => {
+    list.hidePopover();
+    if (job.kind === "reply") openConversation(job.subject);
+    else showView(VIEW_OF[job.kind]);
+  };
+  const stop = async () => {
+    try {
+      await request("POST", `/jobs/${job.id}/cancel`);
+    } catch (error) { toast(error.message, { isError: true }); }
+    ask();
+  };
+  return h("div", { class: "activity-job", "data-kind": job.kind }, h("b"), h("span"),
+    h("progress", { max: 1, "aria-label": job.name }), h("div", { class: "activity-buttons" },
+      h("button", { type: "button", onclick: open }, t("activity_open")),
+      h("button", { type: "button", onclick: stop }, t("activity_stop"))));
+}
+
+/** One job by its name and how far it is; of several how many. */
+function jobsLabel() {
+  const [job] = now.jobs;
+  if (now.jobs.length > 1) return t("activity_job_count", { n: now.jobs.length });
+  return job.fraction === null ? t("activity_running") : `${job.name} ${Math.round(100 * job.fraction)} %`;
+}
+
+const time = (seconds) => seconds < 90 ? t("activity_seconds", { n: Math.max(1, Math.round(seconds)) })
+  : t("activity_minutes", { n: Math.round(seconds / 60) });
 
 function place() {
   const at = chip.getBoundingClientRect();

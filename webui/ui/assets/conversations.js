@@ -18,6 +18,8 @@ export function conversations(element, props, watch) {
   on("shown", () => mark(list));
   on("opening", () => mark(list));
   on("renamed", draw);
+  on("jobs", (jobs) => { noteJobs(jobs); mark(list); });
+  on("live", () => mark(list));
 }
 
 function brand() {
@@ -110,14 +112,35 @@ function row(item, list, view) {
   return box;
 }
 
+let answered = new Set(); // conversations that are being answered
+const unseen = new Set(); // and those whose answer has come while another one was shown
+
+function noteJobs(jobs) {
+  const before = answered;
+  answered = new Set(jobs.filter((job) => job.kind === "reply").map((job) => job.subject));
+  for (const id of before) if (!answered.has(id)) unseen.add(id);
+}
+
 function mark(list) {
+  if (state.view === "chat") unseen.delete(state.conversation);
   for (const box of list.querySelectorAll(".conv")) {
-    const current = box.dataset.id === state.conversation;
+    const { id } = box.dataset;
+    const current = id === state.conversation;
     box.classList.toggle("on", current);
+    sign(box, state.lives.has(id) || answered.has(id) ? "answering_now" : unseen.has(id) ? "answered_unseen" : "");
     const link = box.querySelector(".conv-open");
     if (current) link?.setAttribute("aria-current", "page");
     else link?.removeAttribute("aria-current");
   }
+}
+
+/** A dot before the title of a conversation that is being answered, or has been meanwhile. */
+function sign(box, key) {
+  const title = box.querySelector(".conv-title");
+  if (!title || (title.dataset.sign || "") === key) return;
+  title.dataset.sign = key;
+  title.querySelector(".conv-sign")?.remove();
+  if (key) title.prepend(h("i", { class: `conv-sign ${key}`, role: "img", "aria-label": t(key), title: t(key) }));
 }
 
 function rename(box, item, list, view) {

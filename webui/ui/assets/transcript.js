@@ -14,7 +14,7 @@ import { editor, tools } from "./message_tools.js";
 
 const NEAR_END_PX = 80;
 const HANDLED_MS = 600; // scrolling goes on so long after a turn of the wheel
-const WRITTEN_ELSEWHERE_MS = 1500; // then look again
+const JOIN_AGAIN_MS = 1500; // if an answer is being written and none of it has come
 const TURNS_MORE = 20;
 const LONG_MESSAGE_CHARS = 3000;
 const SUGGESTIONS = ["suggestion_1", "suggestion_2", "suggestion_3"];
@@ -32,6 +32,7 @@ export function transcript(element, props, watch) {
   follow(props, watch, (value) => view.take(value));
   on("opening", (id) => { if (!id) view.show(blank()); });
   on("live", (value) => view.takeLive(value));
+  on("jobs", (jobs) => view.onJobs(jobs));
   if (!state.conversation) view.show(blank());
 }
 
@@ -60,6 +61,7 @@ class Transcript {
   #top = 0; // where the reader was
   #handledAt = -Infinity; // when wheel, finger, key or scroll bar was last used
   #timer = 0;
+  #joined = ""; // the message whose writing this tab has asked to hear
 
   constructor(scroll, column) {
     this.#scroll = scroll;
@@ -122,9 +124,23 @@ class Transcript {
     else if (this.#atEnd) this.toEnd();
     emit("shown", view);
     clearTimeout(this.#timer);
-    if (view.messages.at(-1)?.is_writing) {
-      this.#timer = setTimeout(reloadConversation, WRITTEN_ELSEWHERE_MS);
-    }
+    this.#join(view);
+  }
+
+  /** Listen to an answer that goes on without this tab: after a reload, or begun in another one. */
+  #join(view) {
+    const last = view.messages.at(-1);
+    const isOwn = view.acknowledged && view.acknowledged === state.sent; // live follows
+    if (!last?.is_writing || isOwn || state.lives.has(view.conversation)) return;
+    if (this.#joined !== last.id) send("join", { conversation: view.conversation });
+    this.#joined = last.id;
+    this.#timer = setTimeout(() => { this.#joined = ""; reloadConversation(); }, JOIN_AGAIN_MS);
+  }
+
+  /** An answer that another tab has begun is looked for as soon as it is known. */
+  onJobs(jobs) {
+    const isAnswered = jobs.some((job) => job.kind === "reply" && job.subject === state.conversation);
+    if (isAnswered && !this.#view.messages.at(-1)?.is_writing) reloadConversation();
   }
 
   takeLive(view) {
@@ -213,6 +229,7 @@ function messageNode(message, context) {
   if (message.notice) {
     const canEdit = context.isLast && !message.text && !message.is_writing;
     const fixes = canEdit ? [{ label: t("edit_question"), run: () => editLastQuestion(node) }] : [];
+    if (canEdit && !message.is_problem) fixes.unshift({ label: t("regenerate"), run: retry });
     if (canEdit && message.too_long) {
       fixes.push(...waysToFit(() => questionBefore(node).dataset.id, message.has_long_system),
         { label: t("open_in_summary"), run: () => press(questionBefore(node), "summarize") });

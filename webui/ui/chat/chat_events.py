@@ -24,7 +24,6 @@ from webui.ui.chat.conversation import NewConversation, RunRequest, number_of, t
 from webui.ui.chat.conversation_list import PAGE_SIZE, list_view
 from webui.ui.chat.document_choice import choice_of
 from webui.ui.chat.message_view import NUM_TURNS_SHOWN, ended
-from webui.ui.chat.replies import Replies
 from webui.ui.chat.subject import recommended
 from webui.ui.language import language_of
 
@@ -32,11 +31,10 @@ logger = logging.getLogger(__name__)
 
 
 class ChatEvents:
-    """The handlers' shared state: the application and the answers being written."""
+    """The handlers, over the application."""
 
     def __init__(self, application: Application) -> None:
         self._application = application
-        self._replies = Replies()
 
     # Outputs are named where a handler is wired, in chat_tab.py. Gradio fills `event` and
     # `request` by their annotations; they come first because `*panel` takes all the rest.
@@ -69,14 +67,14 @@ class ChatEvents:
             new = NewConversation()
             if not conversation_id:
                 new = await asyncio.to_thread(self._new_conversation, owner, asked, event, panel)
-            steps = conversation.run(self._application, self._replies, owner, asked, new, language)
+            # A page that goes away now has asked all the same.
+            conversation_id = await asyncio.shield(
+                conversation.begin_reply(self._application, owner, asked, new, language)
+            )
+            steps = self._follow(owner, conversation_id, language, asked.nonce)
             async with contextlib.aclosing(steps):
-                async for transcript, live in steps:
-                    if transcript is None:
-                        yield gr.skip(), live, gr.skip()
-                    else:
-                        listed = asyncio.to_thread(list_view, self._application, owner, language)
-                        yield transcript, live, await listed
+                async for step in steps:
+                    yield step
         except AppError as error:
             yield gr.skip(), ended(conversation_id, error.message(language)), gr.skip()
         except Exception:
@@ -84,9 +82,37 @@ class ChatEvents:
             sentence = text("ui.unexpected", language)
             yield gr.skip(), ended(conversation_id, sentence), gr.skip()
 
+    async def on_join(
+        self, event: gr.EventData, request: gr.Request
+    ) -> AsyncGenerator[tuple[Any, ...], None]:
+        """As on_run, of an answer that another tab, or this one before a reload, has begun."""
+        owner, language = _reader(request)
+        try:
+            wanted = text_of(event._data, "conversation")
+            steps = self._follow(owner, wanted, language)
+            async with contextlib.aclosing(steps):
+                async for step in steps:
+                    yield step
+        except AppError as error:  # it has been deleted meanwhile, perhaps
+            yield gr.skip(), ended("", error.message(language)), gr.skip()
+
+    async def _follow(
+        self, owner: str, conversation_id: str, language: Language, acknowledged: str = ""
+    ) -> AsyncGenerator[tuple[Any, ...], None]:
+        """(transcript, live, list) for Gradio."""
+        application = self._application
+        steps = conversation.follow(application, owner, conversation_id, language, acknowledged)
+        async with contextlib.aclosing(steps):
+            async for transcript, live in steps:
+                if transcript is None:
+                    yield gr.skip(), live, gr.skip()
+                else:
+                    listed = asyncio.to_thread(list_view, application, owner, language)
+                    yield transcript, live, await listed
+
     async def on_stop(self, event: gr.EventData, request: gr.Request) -> None:
         owner, language = _reader(request)
-        self._replies.stop(owner, text_of(event._data, "conversation"))
+        self._application.replies.stop(owner, text_of(event._data, "conversation"))
 
     def on_search(self, event: gr.EventData, request: gr.Request) -> Any:
         owner, language = _reader(request)
@@ -105,7 +131,7 @@ class ChatEvents:
         owner, language = _reader(request)
         wanted = text_of(event._data, "conversation")
         self._application.storage.delete_conversation(owner, wanted)
-        self._replies.stop(owner, wanted)
+        self._application.replies.stop(owner, wanted)
         return await asyncio.to_thread(self._list, owner, event._data, language)
 
     def on_restore(self, event: gr.EventData, request: gr.Request) -> Any:
@@ -125,7 +151,7 @@ class ChatEvents:
     async def on_undo(self, event: gr.EventData, request: gr.Request) -> Any:
         owner, language = _reader(request)
         wanted = text_of(event._data, "conversation")
-        self._replies.check_free(owner, wanted)
+        self._application.replies.check_free(owner, wanted)
         return await conversation.undo(self._application, owner, wanted, language)
 
     async def on_delete_message(self, event: gr.EventData, request: gr.Request) -> Any:
@@ -236,7 +262,7 @@ class ChatEvents:
     def _editable(self, owner: str, message_id: str) -> str:
         """`message_id`, if its conversation is not being answered just now."""
         message = self._application.storage.message(owner, message_id)
-        self._replies.check_free(owner, message.conversation_id)
+        self._application.replies.check_free(owner, message.conversation_id)
         return message_id
 
     def _list(self, owner: str, data: object, language: Language) -> Any:

@@ -17,6 +17,7 @@ from webui.ui.chat.settings_panel import SettingsPanel
 
 BRIDGE_EVENTS = (
     "run",
+    "join",
     "stop_reply",
     "open_conversation",
     "search",
@@ -110,6 +111,13 @@ def wire_chat(demo: gr.Blocks, tab: ChatTab, panel: SettingsPanel, events: ChatE
         **QUIET,
     )
     bridge = tab.bridge
+    bridge.join(
+        events.on_join,
+        None,
+        [tab.transcript, tab.live, tab.conversations],
+        concurrency_limit=None,
+        **QUIET,
+    )
     _wire(tab, bridge.open_conversation, events.on_open, shown)
     _wire(tab, bridge.stop_reply, events.on_stop, [])
     _wire(tab, bridge.search, events.on_search, [tab.conversations])

@@ -29,9 +29,9 @@ from webui.ui.chat.message_view import (
     message_views,
     usage_view,
 )
-from webui.ui.chat.replies import Replies
 
 MAX_TURNS_SHOWN = 10_000
+LIVE_S = 0.5  # an answer that is being written is never quiet for longer
 MODEL_SETTING = "model_id"
 MANNER = ("thinking", "variables")
 MAX_DROPPED_SHOWN = 600  # characters, at each end
@@ -198,37 +198,47 @@ def begin(application: Application, owner: str, request: RunRequest, new: NewCon
     return conversation_id
 
 
-async def run(
+async def begin_reply(
     application: Application,
-    replies: Replies,
     owner: str,
     request: RunRequest,
     new: NewConversation,
     language: Language,
-) -> AsyncGenerator[tuple[TranscriptView | None, LiveView], None]:
-    """Store the question, stream the answer: the transcript at both ends, live views between."""
-    _check_free(application, replies, owner, request)
-    with replies.beginning(owner, request.conversation):  # a long text takes a moment to store
+) -> str:
+    """Store the question, and let its answer be written; the id of its conversation."""
+    _check_free(application, owner, request)
+    with application.replies.beginning(owner, request.conversation):  # a long text takes a moment
         conversation_id = await asyncio.to_thread(begin, application, owner, request, new)
+    application.replies.start(owner, conversation_id, language)
+    return conversation_id
+
+
+async def follow(
+    application: Application,
+    owner: str,
+    conversation_id: str,
+    language: Language,
+    acknowledged: str = "",
+) -> AsyncGenerator[tuple[TranscriptView | None, LiveView], None]:
+    """The answer that is being written, for any tab: the transcript at both ends, live views
+    between. Whoever stops listening does not stop it."""
     live = LiveReply(conversation_id, language)
-    updates = replies.follow(
-        owner,
-        conversation_id,
-        application.chat.reply(owner, conversation_id, language=language),
-    )
     view = partial(
-        transcript, application, owner, conversation_id, language, acknowledged=request.nonce
+        transcript, application, owner, conversation_id, language, acknowledged=acknowledged
     )
-    error, is_first = "", True
-    try:
-        async with contextlib.aclosing(updates):
+    jobs, job = application.jobs, application.replies.running(owner, conversation_id)
+    is_first = True
+    if job:
+        async with contextlib.aclosing(job.follow(LIVE_S)) as updates:
             async for update in updates:
-                if live.is_due(update):
-                    drawn = await asyncio.to_thread(live.view, update)
+                if update is None or update.is_over:
+                    continue  # how it ended is in the transcript
+                if live.is_due():
+                    waits_for = jobs.waits_for(job, language) if jobs.blocking(job) else ""
+                    drawn = await asyncio.to_thread(live.view, update, job.elapsed_s, waits_for)
                     yield await view() if is_first else None, drawn
                     is_first = False
-    except AppError as problem:
-        error = problem.message(language)
+    error = job.error.message(language) if job and job.error else ""
     yield await view(), ended(conversation_id, error)
 
 
@@ -280,9 +290,7 @@ async def shortened(
     }
 
 
-def _check_free(
-    application: Application, replies: Replies, owner: str, request: RunRequest
-) -> None:
+def _check_free(application: Application, owner: str, request: RunRequest) -> None:
     """Before anything is stored: one answer at a time in a conversation."""
     conversation_id = request.conversation
     if request.action == "edit":
@@ -290,7 +298,7 @@ def _check_free(
         if message.role is not Role.USER:
             raise BadRequestError("ui.bad_request")
         conversation_id = message.conversation_id
-    replies.check_free(owner, conversation_id)
+    application.replies.check_free(owner, conversation_id)
 
 
 async def _usage(application: Application, owner: str, conversation_id: str) -> ContextUsage | None:

@@ -109,22 +109,25 @@ class LiveReply:
         self._reasoning = StreamingMarkdown()
         self._due_at = 0.0
 
-    def is_due(self, update: ReplyUpdate) -> bool:
-        """Whether to draw this update: the last ones always, others in a fifth of the time.
+    def is_due(self) -> bool:
+        """Whether to draw an update: in a fifth of the time.
 
         A long block is drawn anew at each update until it ends; the next one comes soon.
         """
-        return not _is_active(update) or time.monotonic() >= self._due_at
+        return time.monotonic() >= self._due_at
 
-    def view(self, update: ReplyUpdate) -> LiveView:
-        """Call it in a thread."""
+    def view(self, update: ReplyUpdate, elapsed_s: float, waits_for: str) -> LiveView:
+        """`elapsed_s`: by the clock; `waits_for`: a sentence, "" when it waits for nothing.
+
+        Call it in a thread.
+        """
         began = time.monotonic()
-        active = _is_active(update)
+        active = not update.is_over
         view = LiveView(
             conversation=self._conversation_id,
             message=update.message_id,
             active=active,
-            status=status_line(update, self._language) if active else "",
+            status=status_line(update, elapsed_s, waits_for, self._language) if active else "",
             blocks=self._answer.blocks(update.text),
             reasoning=self._reasoning.blocks(update.reasoning),
             error=update.error,
@@ -132,10 +135,6 @@ class LiveReply:
         now = time.monotonic()
         self._due_at = now + DRAWING_PAUSE * (now - began)
         return view
-
-
-def _is_active(update: ReplyUpdate) -> bool:
-    return update.state not in (ReplyState.DONE, ReplyState.STOPPED, ReplyState.ERROR)
 
 
 def ended(conversation_id: str, error: str = "") -> LiveView:
@@ -151,8 +150,10 @@ def ended(conversation_id: str, error: str = "") -> LiveView:
     )
 
 
-def status_line(update: ReplyUpdate, language: Language) -> str:
+def status_line(update: ReplyUpdate, elapsed_s: float, waits_for: str, language: Language) -> str:
     """What the model is doing before and while it writes."""
+    if waits_for and not update.num_waiting_ahead:
+        return waits_for
     match update.state:
         case ReplyState.SEARCHING:
             return text("ui.status_searching", language)
@@ -170,7 +171,7 @@ def status_line(update: ReplyUpdate, language: Language) -> str:
                 total=update.num_prompt_tokens,
             )
         case _:
-            return text("ui.status_writing", language, seconds=int(update.elapsed_s))
+            return text("ui.status_writing", language, seconds=int(elapsed_s))
 
 
 def statistics_line(stats: Mapping[str, Any], language: Language) -> list[str]:
@@ -215,6 +216,8 @@ def _notice(message: Message, language: Language) -> str:
     recorded = message.stats.get("error")
     if isinstance(recorded, str) and recorded:
         return recorded
+    if message.status is Status.PARTIAL and not (message.content or message.reasoning):
+        return text("ui.answer_not_begun", language)
     return text(f"ui.answer_{message.status}", language)
 
 
