@@ -88,3 +88,11 @@ def test_more_is_refused_with_its_size() -> None:
         pasted("長い。" * (MAX_CHARS // 3 + 1))
     assert caught.value.key == "summary.too_long"
     assert f"{MAX_CHARS:,}" in caught.value.message()
+
+
+def test_a_picture_in_pasted_text_is_as_if_not_there() -> None:
+    """350 kB of base64 were summarised, or refused as too long."""
+    picture = "![操作盤](data:image/png;base64," + "c6m+9Jm7" * 700_000 + ")"
+    source = pasted(f"# 手順書\n\n電源を入れる。\n\n{picture}\n\n青いボタンを3秒押す。")
+    assert "base64" not in source.text and len(source.text) < 60
+    assert source.text.endswith("青いボタンを3秒押す。")

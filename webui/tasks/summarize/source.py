@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from itertools import accumulate
 from typing import Any
 
+from webui.documents.reader.markdown import without_pictures
 from webui.errors import AppError
 from webui.text import pages as document_pages
 from webui.text import splitter
@@ -70,6 +71,7 @@ class Source:
 
 def pasted(text: str, title: str = "") -> Source:
     """The source in a text field. Raises EmptySourceError."""
+    text = without_pictures(text)
     _check_length(len(text))  # before minutes are spent on it
     clean = repaired_text(text.replace("\r\n", "\n").replace("\r", "\n"))
     is_table = re.search(r"\S\t", text) is not None  # rows are lines of their own
