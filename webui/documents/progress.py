@@ -51,4 +51,4 @@ def embedding_of(
 
 
 def _eta_s(num_left: int, per_s: float) -> float:
-    return num_left / per_s if per_s > 0 else -1.0
+    return num_left / per_s if per_s > 0 and num_left >= 0 else -1.0
