@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.documents.makepdf import Piece, cells, pdf, set_lines, table, write
+from tests.documents.makepdf import Piece, annotation, cells, pdf, set_lines, table, write
+from webui.documents.errors import DocumentError
+from webui.documents.process import DocumentReader
 from webui.documents.reader.loader import load
 from webui.text.pages import whole_text
 
@@ -142,3 +144,28 @@ def test_a_value_keeps_its_place_and_copied_headers_have_none(tmp_path: Path) ->
     (box,) = page.boxes(start, start + 3)
     assert box[0] == pytest.approx(60 + 3 * 90 + 3, abs=1)
     assert box[1] < 842 - 780 + 20 + 14 < box[3] + 1
+
+
+@pytest.mark.thorough
+def test_a_page_full_of_lines_cells_and_fields_ends_within_the_limits(tmp_path: Path) -> None:
+    """Read, or told in one sentence; the reader is there for the next file."""
+    places = [(5 * column, 5 * row) for row in range(150) for column in range(110)]
+    squares = b"".join(b"%d %d 5 5 re S\n" % place for place in places)
+    letters = [(x + 1.0, y + 1.0, 3.0, "字") for x, y in places]
+    crowd = [annotation("Widget", (n % 500, n // 9, n % 500 + 5, n // 9 + 5),
+                        b"/F 4/FT/Tx/T(f%d)/V(%d)" % (n, n)) for n in range(4_000)]  # fmt: skip
+    reader = DocumentReader()
+    try:
+        for name, data in (
+            ("squares.pdf", pdf([letters], drawings=[squares])),
+            ("fields.pdf", pdf([letters], annotations=crowd)),
+        ):
+            try:
+                assert "字" in reader.read(write(tmp_path / name, data), name).pages[0].text
+            except DocumentError as error:
+                assert error.key in ("documents.too_slow", "documents.too_much_memory")
+        pieces, drawing = table(MONTHS)
+        path = write(tmp_path / "a.pdf", pdf([pieces], drawings=[drawing]))
+        assert reader.read(path, "a.pdf").pages[0].text.split("\n") == READ
+    finally:
+        reader.stop()

@@ -14,7 +14,7 @@ from webui.text.characters import width
 from webui.text.pages import Box
 
 NOTE = "注釈"
-_MAX_VALUES = 2_000  # of a page: each looks at all of its characters
+_MAX_LOOKS = 10_000_000  # each value looks at all characters of the page
 _LARGE = 14.0  # points; a larger box holds several lines
 _USUAL = 10.0
 
@@ -31,7 +31,8 @@ class Addition:
 
 def with_additions(glyphs: Sequence[Glyph], additions: Sequence[Addition]) -> list[Glyph]:
     """The page's characters with values beside what they belong to, and notes at the end."""
-    values = [addition for addition in additions if not addition.is_note][:_MAX_VALUES]
+    values = [addition for addition in additions if not addition.is_note]
+    values = values[: max(_MAX_LOOKS // max(len(glyphs), 1), 10)]
     notes = [addition for addition in additions if addition.is_note]
     behind: dict[int, list[Glyph]] = defaultdict(list)  # index of a character → what follows it
     solid = [

@@ -20,6 +20,7 @@ from webui.documents.reader.tables import Grid, Head, Ruling, grids_of, rows_of,
 _TWICE = 0.22  # em: two of one character that are nearer were drawn twice
 _TWICE_SHARE = 0.4  # of its width, for narrow ones: the two l of "ll"
 DOWN = 3  # a turn, see Glyph
+_MAX_GRIDS = 100  # of a page; each looks at all of its characters
 _MAX_HEAD_LINES = 2  # above a table that goes on from the page before
 
 
@@ -199,7 +200,7 @@ def _filled(grids: list[Grid], glyphs: list[Glyph], style: Style) -> list[Grid]:
     """Those that hold a table. Of two that overlap the first one has the characters."""
     found: list[Grid] = []
     rest = glyphs
-    for grid in grids:
+    for grid in grids[:_MAX_GRIDS]:
         grid.fill([glyph for glyph in rest if grid.contains(glyph)], style)
         if grid.is_table:
             found.append(grid)

@@ -45,7 +45,7 @@ def _ordered(lines: list[SeenLine]) -> list[SeenLine]:
     gutter = _gutter(lines)
     if gutter is None:
         return _row_by_row(lines)
-    crossing = [line for line in lines if line.left < gutter < line.right]
+    crossing = [line for line in lines if _crosses(line, gutter)]
     found: list[SeenLine] = []
     rest = [line for line in lines if line not in crossing]
     for title in sorted(crossing, key=lambda line: line.top):
@@ -57,8 +57,8 @@ def _ordered(lines: list[SeenLine]) -> list[SeenLine]:
 
 def _beside(lines: list[SeenLine], gutter: float) -> list[SeenLine]:
     """What is left of the gutter, then what is right of it."""
-    left = [line for line in lines if line.right <= gutter]
-    return _ordered(left) + _ordered([line for line in lines if line.right > gutter])
+    left = [line for line in lines if line.left + line.right < 2 * gutter]
+    return _ordered(left) + _ordered([line for line in lines if line not in left])
 
 
 def _gutter(lines: list[SeenLine]) -> float | None:
@@ -69,9 +69,10 @@ def _gutter(lines: list[SeenLine]) -> float | None:
     found: tuple[int, float] | None = None
     for left_edge in sorted({line.left for line in lines}):
         place = left_edge - _GUTTER * em / 2
-        crossing = [line for line in lines if line.left < place < line.right]
-        left = [line for line in lines if line.right <= place]
-        right = [line for line in lines if line.left >= place]
+        crossing = [line for line in lines if _crosses(line, place)]
+        rest = [line for line in lines if not _crosses(line, place)]
+        left = [line for line in rest if line.left + line.right < 2 * place]
+        right = [line for line in rest if line.left + line.right >= 2 * place]
         if len(crossing) > _MAX_CROSSING * len(lines):
             continue
         if not (_is_prose(left, em) and _is_prose(right, em)):
@@ -82,6 +83,11 @@ def _gutter(lines: list[SeenLine]) -> float | None:
         if is_wide and (found is None or len(crossing) < found[0]):
             found = len(crossing), place
     return found[1] if found else None
+
+
+def _crosses(line: SeenLine, gutter: float) -> bool:
+    """Whether it goes over it; a letter that leans over does not count."""
+    return line.left < gutter - 0.5 * line.em and line.right > gutter + 0.5 * line.em
 
 
 def _is_prose(lines: list[SeenLine], em: float) -> bool:

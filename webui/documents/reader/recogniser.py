@@ -21,7 +21,7 @@ from rapidocr.ch_ppocr_rec import TextRecInput
 from webui.documents.reader.lookalikes import corrected
 from webui.documents.reader.rapid import HEAD, MEMORY_BYTES
 from webui.documents.reader.reading_order import SeenLine, in_order
-from webui.documents.reader.upright import Picture, merged, upright_row
+from webui.documents.reader.upright import Picture, ink_extent, merged, upright_row
 from webui.processes.parent import pipe_to_parent
 from webui.processes.wire import read_frame, write_frame
 
@@ -111,8 +111,9 @@ class Engine:
         for quad, (crop, down), (text, score) in zip(quads, pairs, read, strict=True):
             if score >= _LEAST_SCORE and text.strip():
                 said = corrected(self._with_marks(text, crop) if down else text)
-                straight.append(_line(said, score, quad, down, angle, middle))
-                places[id(straight[-1])] = _line(said, score, quad, down, 0.0, middle)
+                tight = _tight(quad, crop)
+                straight.append(_line(said, score, tight, down, angle, middle))
+                places[id(straight[-1])] = _line(said, score, tight, down, 0.0, middle)
         # Vertical lines are put in order by their places, later.
         return [line if line.is_vertical else places[id(line)] for line in in_order(straight)]
 
@@ -132,11 +133,7 @@ class Engine:
         ]
         kept = [quad for quad in found if not any(_is_in(quad, other) for other in others)] + others
         # What only one look has found: a word alone on its page.
-        missed = [
-            quad
-            for quad in first
-            if not any(_is_in(quad, other) or _is_in(other, quad) for other in kept)
-        ]
+        missed = [quad for quad in first if not any(_overlap(quad, other) for other in kept)]
         return kept + missed
 
     def _found(self, picture: Picture, dots: float, across: int, down: int) -> list[Corners]:
@@ -191,6 +188,12 @@ def _is_in(quad: Corners, other: Corners) -> bool:
     return cv2.pointPolygonTest(other.reshape(-1, 1, 2), (float(x), float(y)), False) >= 0
 
 
+def _overlap(quad: Corners, other: Corners) -> bool:
+    """Whether the boxes around the two do."""
+    least, most = np.maximum(quad.min(0), other.min(0)), np.minimum(quad.max(0), other.max(0))
+    return bool((least < most).all())
+
+
 def _size(quad: Corners) -> tuple[float, float]:
     a, b, c, d = quad
     width = max(np.linalg.norm(a - b), np.linalg.norm(c - d))
@@ -209,6 +212,22 @@ def _crop(picture: Picture, quad: Corners) -> Picture:
         flags=cv2.INTER_CUBIC,
     )
     return np.asarray(straight, np.uint8)
+
+
+def _tight(quad: Corners, crop: Picture) -> Corners:
+    """As large as its letters: found boxes have a margin, which makes furigana look larger."""
+    down, across = ink_extent(crop, 1), ink_extent(crop, 0)
+    if down is None or across is None:
+        return quad
+    top, bottom = np.array(down, np.float32) / crop.shape[0]
+    left, right = np.array(across, np.float32) / crop.shape[1]
+    a, b, c, d = quad
+
+    def at(x: float, y: float) -> Corners:
+        upper, lower = a + x * (b - a), d + x * (c - d)
+        return np.asarray(upper + y * (lower - upper), np.float32)
+
+    return np.array([at(left, top), at(right, top), at(right, bottom), at(left, bottom)])
 
 
 def _skew(quads: list[Corners], is_vertical: list[bool]) -> float:

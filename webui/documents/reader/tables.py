@@ -213,6 +213,7 @@ def _cells(
 ) -> list[Cell]:
     """Neighbours without a wall between them are one cell."""
     num_rows, num_columns = len(ys) - 1, len(xs) - 1
+    on_xs, on_ys = _on(down, xs), _on(across, ys)
     group = list(range(num_rows * num_columns))
 
     def root(index: int) -> int:
@@ -224,13 +225,9 @@ def _cells(
     for row in range(num_rows):
         for column in range(num_columns):
             here = row * num_columns + column
-            if column + 1 < num_columns and not _has_wall(
-                down, xs[column + 1], ys[row], ys[row + 1]
-            ):
+            if column + 1 < num_columns and not _has_wall(on_xs[column + 1], ys[row], ys[row + 1]):
                 group[root(here + 1)] = root(here)
-            if row + 1 < num_rows and not _has_wall(
-                across, ys[row + 1], xs[column], xs[column + 1]
-            ):
+            if row + 1 < num_rows and not _has_wall(on_ys[row + 1], xs[column], xs[column + 1]):
                 group[root(here + num_columns)] = root(here)
     members: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for index in range(num_rows * num_columns):
@@ -249,12 +246,13 @@ def _rectangles(places: list[tuple[int, int]]) -> Iterator[Cell]:
         yield Cell(row, row + 1, column, column + 1)
 
 
-def _has_wall(lines: list[Ruling], at: float, begin: float, end: float) -> bool:
-    drawn = sum(
-        max(0.0, min(line.end, end) - max(line.begin, begin))
-        for line in lines
-        if abs(line.at - at) <= 2 * _NEAR
-    )
+def _on(lines: list[Ruling], edges: list[float]) -> list[list[Ruling]]:
+    """For each edge the lines that are drawn there."""
+    return [[line for line in lines if abs(line.at - at) <= 2 * _NEAR] for at in edges]
+
+
+def _has_wall(lines: list[Ruling], begin: float, end: float) -> bool:
+    drawn = sum(max(0.0, min(line.end, end) - max(line.begin, begin)) for line in lines)
     return drawn >= _WALL * (end - begin)
 
 

@@ -59,6 +59,11 @@ def upright_row(column: Picture) -> Picture | None:
     return np.pad(row, ((edge, edge), (2 * edge, 2 * edge)), constant_values=paper)
 
 
+def ink_extent(picture: Picture, axis: int) -> tuple[int, int] | None:
+    """The first and the last place that have ink, summed along `axis`; None where there is none."""
+    return _extent((picture < _threshold(picture)).sum(axis), 0.02)
+
+
 def merged(words: str, marks: str) -> str:
     """What was read on its side, with the marks that only the upright reading has."""
     found = []
