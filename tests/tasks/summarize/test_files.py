@@ -14,6 +14,7 @@ from webui.documents.reader.loader import load
 from webui.prompts.task_prompts import TASKS_DIR, TaskPromptError, parse_task_prompt, task_prompt
 from webui.strings import Language
 from webui.tasks.summarize.exports import ExportFormat, exported, json_values
+from webui.tasks.summarize.minutes import Item
 from webui.tasks.summarize.result import Bullet, Quote, Summary
 from webui.tasks.summarize.settings import Granularity, Style, SummarySettings, SummarySettingsError
 from webui.tasks.summarize.source import EmptySourceError, from_pages, pasted
@@ -54,6 +55,8 @@ def test_every_wording_has_what_summaries_ask_for(path: Path) -> None:
     if task != "extract":
         names |= {"key", "again"}
         names |= {f"length_{granularity}" for granularity in Granularity}
+    if task == "summarize":
+        names |= {"speaker", *(f"kind_{item}" for item in Item)}
     assert names == set(wording.phrases)
 
 

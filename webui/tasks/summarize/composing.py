@@ -18,7 +18,7 @@ from webui.strings import Language
 from webui.tasks.summarize.checks import MAY_STAND, Fault, SpanCheck, is_double
 from webui.tasks.summarize.planning import Plan
 from webui.tasks.summarize.prompting import Prompting
-from webui.tasks.summarize.settings import BulletLimits, Granularity, Mode, limits_of
+from webui.tasks.summarize.settings import BulletLimits, Granularity, Mode, Style, limits_of
 from webui.tasks.summarize.source import Source
 from webui.tasks.summarize.spans import KEY_CHARS, Span, Unit
 from webui.tasks.summarize.writer import Writing, WritingStats, Written, write
@@ -151,7 +151,8 @@ class Composition:
             is_said = any(is_double(point.text, other.text) for other in points)
             if point.text and not (is_said and not self._is_verbatim):
                 points.append(point)
-        if self._is_verbatim or self._limits.language is not Language.JA:
+        is_minutes = self._prompting.settings.style is Style.MINUTES
+        if self._is_verbatim or is_minutes or self._limits.language is not Language.JA:
             return tuple(points)
         texts = without_topic([point.text for point in points], self._topic)
         return tuple(
@@ -226,11 +227,15 @@ class Composition:
         span = call.span
         units = [unit for unit in span.by_salience() if unit.sentence not in call.leave_out]
         units = units or span.by_salience()
-        check = SpanCheck(self._aligner, span.sentences, self._limits, self._topic, call.others)
+        speaker = self._source.speaker(units[0].start, units[0].end) if span.kind else ""
+        about = f"{self._topic}\n{speaker}"
+        check = SpanCheck(self._aligner, span.sentences, self._limits, about, call.others)
         prompts = self._prompting.bullet(
-            self._text_of(span), self._title_of(span), self._key(span, units)
+            self._text_of(span), self._title_of(span), self._key(span, units), span.kind, speaker
         )
         texts = [self._source.text[unit.start : unit.end] for unit in units]
+        if speaker:
+            texts = [without_speaker(text, speaker) for text in texts]
         return Writing(prompts, self._limits, _judge(check), self._last_resort(texts, check))
 
     def _merging(self, call: _Call, points: Sequence[str]) -> Writing:
@@ -317,6 +322,11 @@ class Composition:
         done = self.num_done - self._num_at_start
         begun = 0.3 * len(self._writing)
         return min(0.99, (done + begun) / total) if total > 0 and done else 0.0
+
+
+def without_speaker(line: str, speaker: str) -> str:
+    """What was said, without who said it in front."""
+    return re.sub(rf"^\s*{re.escape(speaker)}\s*[:：]\s*", "", line)
 
 
 def topic_of(source: Source) -> str:

@@ -8,10 +8,11 @@ import json
 from dataclasses import dataclass, replace
 
 from webui.errors import AppError
+from webui.tasks.summarize.minutes import minutes_of
 from webui.tasks.summarize.prompting import Prompting
-from webui.tasks.summarize.settings import BulletLimits, Mode, bullets_wanted, limits_of
+from webui.tasks.summarize.settings import BulletLimits, Mode, Style, bullets_wanted, limits_of
 from webui.tasks.summarize.source import EmptySourceError, Source
-from webui.tasks.summarize.spans import KEY_CHARS, Span, spans_of
+from webui.tasks.summarize.spans import KEY_CHARS, Span, spans_among, units_of
 from webui.tasks.summarize.writer import TOKENS_PER_CHAR
 
 CONTEXT_SHARE = 0.75  # of the KV cells; the rest is for whoever chats meanwhile
@@ -96,7 +97,16 @@ def make_plan(source: Source, prompting: Prompting, capacity: Capacity) -> Plan:
     text_tokens = _text_tokens(room, beside, most, capacity)
     num_points = int(text_tokens / (limits.max_chars * TOKENS_PER_CHAR))
     num_points = max(2, min(MAX_POINTS, num_points))
-    spans = spans_of(source, wanted, text_tokens, num_points, prompting.count)
+    units = units_of(source, text_tokens, prompting.count)
+
+    def cut(count: int) -> list[Span]:
+        return spans_among(source, units, count, text_tokens, num_points)
+
+    if prompting.settings.style is Style.MINUTES:
+        spans = minutes_of(source.text, units, prompting.settings, cut)
+        wanted = prompting.settings.num_bullets or len(spans)
+    else:
+        spans = cut(wanted)
     if prompting.settings.mode is Mode.VERBATIM:
         spans = [span for span in spans if span.quotable(source.text)]
     if not spans:

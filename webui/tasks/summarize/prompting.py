@@ -28,9 +28,14 @@ class Prompting:
     def count(self, text: str) -> int:
         return len(self.tokenizer.encode_text(text))
 
-    def bullet(self, text: str, title: str, key: str) -> tuple[Ids, Ids]:
-        """Prompts for one bullet of a Span: the usual and a stronger one. `key`: what carries it"""
-        return self._pair("summarize", text, title, key)
+    def bullet(
+        self, text: str, title: str, key: str, kind: str = "", speaker: str = ""
+    ) -> tuple[Ids, Ids]:
+        """Prompts for one bullet of a Span: the usual and a stronger one.
+
+        `key`: what carries it; `kind`: a part of minutes; `speaker`: who says the key.
+        """
+        return self._pair("summarize", text, title, key, kind, speaker)
 
     def merging(self, points: Sequence[str], title: str, key: str) -> tuple[Ids, Ids]:
         """Prompts that make one bullet of the bullets that a long Span is made of."""
@@ -39,14 +44,18 @@ class Prompting:
     def sampling(self, seed: int) -> SamplingParams:
         return SamplingParams(temperature=0, seed=seed)
 
-    def _pair(self, task: str, text: str, title: str, key: str) -> tuple[Ids, Ids]:
+    def _pair(
+        self, task: str, text: str, title: str, key: str, kind: str = "", speaker: str = ""
+    ) -> tuple[Ids, Ids]:
         if self.settings.mode is Mode.VERBATIM:
             usual = self._ids(messages("extract", self.settings, self.choice.family, text, title))
             return usual, usual
 
         def ask(*more: str) -> Ids:
             family = self.choice.family
-            return self._ids(messages(task, self.settings, family, text, title, key, more))
+            return self._ids(
+                messages(task, self.settings, family, text, title, key, kind, speaker, more)
+            )
 
         return ask(), ask("again")
 
@@ -63,6 +72,8 @@ def messages(
     text: str,
     title: str = "",
     key: str = "",
+    kind: str = "",
+    speaker: str = "",
     more: Sequence[str] = (),
 ) -> Messages:
     """Asks for one bullet of `text`; `task` and `more` name a file and phrases of prompts/tasks/"""
@@ -74,6 +85,8 @@ def messages(
     if settings.mode is Mode.ABSTRACT:
         rules["length"] = wording.phrase(f"length_{settings.granularity}")
         conditions += [wording.phrase("key", key=" ".join(key.split()))] if key else []
+        conditions += [wording.phrase("speaker", speaker=speaker)] if speaker else []
+        conditions += [wording.phrase(f"kind_{kind}")] if kind else []
     conditions += [wording.phrase(name) for name in more]
     said = "".join(conditions)
     said += "\n" if said and not said.endswith("\n") else ""

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from webui.models import ModelSpec
+from webui.strings import text
 from webui.tasks.summarize.composing import Composition
 from webui.tasks.summarize.evidence import Evidence
 from webui.tasks.summarize.planning import Plan
@@ -94,7 +95,8 @@ def finish(
     has_titles = any(span.children for span in plan.spans)
     bullets = tuple(
         replace(
-            bullet_of(source, point.text, found), section=point.span.title if has_titles else ""
+            bullet_of(source, point.text, found),
+            section=_section_of(point.span, settings, has_titles),
         )
         for point, found in grounded
     )
@@ -133,6 +135,13 @@ def bullet_of(source: Source, text: str, found: Grounding) -> Bullet:
             Quote(place.page, quote, support.score, place.start, place.end, support.by, where)
         )
     return Bullet(text, tuple(quotes), found.flags)
+
+
+def _section_of(span: Span, settings: SummarySettings, has_titles: bool) -> str:
+    """The heading that a bullet stands under: a part of minutes, or one of the text's own."""
+    if span.kind:
+        return text(f"summary.minutes_{span.kind}", settings.language)
+    return span.title if has_titles else ""
 
 
 def _section_values(span: Span) -> dict[str, Any]:

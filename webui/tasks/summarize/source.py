@@ -13,15 +13,21 @@ from itertools import accumulate
 from typing import Any
 
 from webui.documents.reader.markdown import without_pictures
+from webui.documents.reader.page_text import PageText
+from webui.documents.reader.transcripts import is_transcript, read_transcript
 from webui.errors import AppError
 from webui.text import pages as document_pages
 from webui.text import splitter
 from webui.text.characters import repaired_text
 from webui.text.pages import Page, PageProblem
-from webui.text.places import PlaceMark, place_from
+from webui.text.places import Place as Where
+from webui.text.places import PlaceKind, PlaceMark, place_between, place_from
 from webui.text.titles import title_from
 
 MAX_CHARS = 5_000_000
+MIN_TURNS, TURNS_SHARE = 3, 0.5  # of the lines, from which on they are what people said
+
+_SPEAKER = re.compile(r"([^\s:：。、「」|#・\-*0-9][^:：。、「」|]{0,15}?)\s?[:：]\s*\S")
 
 
 class EmptySourceError(AppError):
@@ -52,6 +58,11 @@ class Source:
     def sentence(self, index: int) -> str:
         place = self.sentences[index]
         return self.text[place.start : place.end]
+
+    def speaker(self, start: int, end: int) -> str:
+        """Who says characters [start, end), "" where the text is no meeting or nobody is named."""
+        where = place_between(self.marks, start, end)
+        return where.name if where and where.kind is PlaceKind.TIME else ""
 
     @property
     def digest(self) -> str:
@@ -87,7 +98,10 @@ def from_pages(
     """
     _check_length(sum(len(page.text) for page in pages))
     unusable = tuple((page.number, str(page.problem)) for page in pages if page.problem)
-    if is_wrapped:
+    spoken = _spoken(pages[0].text) if is_wrapped and len(pages) == 1 else []
+    if spoken:
+        pages = spoken
+    elif is_wrapped:
         pages = [_unwrapped_page(page) for page in pages]
     usable = list(document_pages.usable(pages))
     text = document_pages.whole_text(usable)
@@ -128,6 +142,21 @@ def source_from(values: dict[str, Any]) -> Source:
             if (place := place_from(kept)) is not None
         ),
     )
+
+
+def _spoken(text: str) -> list[Page]:
+    """Turns of speakers, each at its place; nothing where the text is no meeting."""
+    if is_transcript(text):
+        return read_transcript(text)
+    lines = [line for line in text.split("\n") if line.strip()]
+    named = [_SPEAKER.match(line) for line in lines]
+    if sum(match is not None for match in named) < max(MIN_TURNS, len(lines) * TURNS_SHARE):
+        return []
+    page, speaker = PageText(), ""
+    for line, match in zip(lines, named, strict=True):
+        speaker = match[1] if match else speaker
+        page.add(line, Where(PlaceKind.TIME, speaker) if speaker else None)
+    return page.finished()
 
 
 def _unwrapped_page(page: Page) -> Page:

@@ -47,6 +47,8 @@ class Span:
     units: tuple[Unit, ...]
     title: str = ""  # the heading that it stands under
     children: tuple["Span", ...] = ()
+    kind: str = ""  # the part of minutes that its bullet belongs to
+    focus: Unit | None = None  # what the bullet is to be about
 
     @property
     def start(self) -> int:
@@ -77,11 +79,11 @@ class Span:
     def by_salience(self) -> list[Unit]:
         """The units that can carry a bullet, the best first."""
         usable = [unit for unit in self.units if not unit.is_heading] or list(self.units)
-        return sorted(usable, key=lambda unit: (-unit.salience, unit.start))
+        return sorted(usable, key=lambda u: (u is not self.focus, -u.salience, u.start))
 
     def quotable(self, text: str) -> list[str]:
         """What can stand alone as a quotation, the best of it, in order, each once."""
-        units = self.by_salience()
+        units = [self.focus] if self.focus else self.by_salience()
         good = [unit for unit in units if is_quotable(text[unit.start : unit.end])]
         if not good:  # a table, a list of single words: better short quotes than none
             good = [unit for unit in units if _is_line(text[unit.start : unit.end])]
@@ -101,7 +103,15 @@ def spans_of(
     source: Source, count: int, max_tokens: int, max_children: int, count_tokens: CountTokens
 ) -> list[Span]:
     """At most `count` Spans that together hold the whole text: as many as it bears."""
-    units = units_of(source, max(16, max_tokens), count_tokens)
+    units = units_of(source, max_tokens, count_tokens)
+    return spans_among(source, units, count, max_tokens, max_children)
+
+
+def spans_among(
+    source: Source, units: Sequence[Unit], count: int, max_tokens: int, max_children: int
+) -> list[Span]:
+    if count == 0:
+        return []
     parts = _cut(units, min(count, capacity(units)))
     titles = _titles(source, units)
     return [_span(part, max_tokens, max_children, titles) for part in parts]
@@ -126,6 +136,7 @@ def _capacities(units: Sequence[Unit]) -> list[int]:
 
 def units_of(source: Source, max_tokens: int, count_tokens: CountTokens) -> list[Unit]:
     rates = _TokenRates(source.text, count_tokens)
+    max_tokens = max(16, max_tokens)
     cuts = [
         (index, start, end)
         for index, place in enumerate(source.sentences)
