@@ -5,8 +5,8 @@
 MODELS is a folder of GGUF files, MODEL a name in it, CORPUS JaQuAD's questions as JSON lines
 (.xz or plain: title, context, qas). Articles of 1,500 to 5,000 characters are put together from
 its contexts; temperature 0. `--plain FILE` keeps the plain answers, which take longest, between
-runs; `--old FILE` adds bullets of an earlier version, as this bench printed them. What is measured
-of each list of bullets is told at `Figures`. Prints every list, then one JSON line.
+runs. What is measured of each list of bullets is told at `Figures`. Prints every list, then one
+JSON line.
 """
 
 import argparse
@@ -79,6 +79,7 @@ def main() -> None:
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--articles", type=int, default=20)
     parser.add_argument("--offset", type=int, default=3, help="of the first article")
+    parser.add_argument("--skip", type=int, default=0, help="of these articles, from the first on")
     parser.add_argument("--bullets", type=int, default=6)
     parser.add_argument("--plain", type=Path, help="keeps the plain answers")
     parser.add_argument("--no-plain", action="store_true", help="without plain answers")
@@ -105,7 +106,7 @@ def articles_of(corpus: Path, count: int, offset: int) -> list[Article]:
 
 
 async def _compare(options: argparse.Namespace) -> dict[str, Any]:
-    articles = articles_of(options.corpus, options.articles, options.offset)
+    articles = articles_of(options.corpus, options.articles, options.offset)[options.skip :]
     kept = _kept(options.plain)
     with tempfile.TemporaryDirectory() as folder:
         storage = Storage(Path(folder) / "kajogaki.db")

@@ -56,7 +56,7 @@ def test_every_wording_has_what_summaries_ask_for(path: Path) -> None:
         names |= {"key", "again"}
         names |= {f"length_{granularity}" for granularity in Granularity}
     if task == "summarize":
-        names |= {"speaker", *(f"kind_{item}" for item in Item)}
+        names |= {"speaker", "facts", *(f"kind_{item}" for item in Item)}
     assert names == set(wording.phrases)
 
 

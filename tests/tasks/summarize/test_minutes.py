@@ -67,7 +67,9 @@ def test_minutes_have_parts_speakers_and_times(standin: Path, tmp_path: Path) ->
         assert order == sorted(order)
         decided = "".join(bullet.text for bullet in said["決定事項"])
         assert "11,800" in decided and "駐車場" in decided and len(said["決定事項"]) == 2
-        assert any("12月10日" in bullet.text for bullet in said["ToDo"])
+        [suzuki] = [bullet.text for bullet in said["ToDo"] if "12月10日" in bullet.text]
+        assert "鈴木が12月10日までに調査して報告する。" in suzuki
+        assert not any("田中:" in bullet.text for bullet in result.bullets)
         [following] = said["次回"]
         assert "12月15日" in following.text
         place = following.sources[0].place

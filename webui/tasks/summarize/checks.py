@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from webui.strings import Language
 from webui.tasks.summarize.settings import BulletLimits
-from webui.text.facts import numbers_in, topics_in
+from webui.text.facts import names_in, numbers_in, topics_in
 from webui.text.features import features, normal
 from webui.text.grounding import Aligner, FlagKind
 from webui.text.language import chinese_in, is_in, main_language
@@ -19,6 +19,7 @@ from webui.text.plain_form import is_polite
 
 MIN_SUPPORT = 0.72  # of a bullet's words that a sentence of its Span must have
 BEFORE = 0.5  # what a word counts that only the sentence before it has
+MAX_FACTS = 5
 BORDER_CHARS = 3  # of two sentences, which a bullet must not run together
 DOUBLE = 0.5  # shared words of two bullets that say the same
 DOUBLE_WITHIN = 0.75  # of the shorter one's
@@ -29,29 +30,30 @@ _CUT_JA = re.compile(
 _NOMINAL = re.compile(r"[一-龠々ァ-ヺーA-Za-z0-9%）)」』]$")
 _HOLLOW = re.compile(
     "重要な役割|大きな影響|さまざまな|様々な|重要です|重要である|重要な(?:人物|存在|作品|都市|事件|文化)"
-    "|として知られ|について(?:述べ|説明|書かれ|まとめ)|この(?:文章|部分|記事|文)|要点"
+    "|として知られ|について(?:の文|述べ|説明|書かれ|まとめ)|この(?:文章|部分|記事|文)|要点"
 )
 _WORD = re.compile("[\u4e00-\u9fff々]{2,}|[\u30a1-\u30faー]{3,}|[a-z]{3,}|[0-9][0-9,.]*[0-9]")
 _MARKS = re.compile(r"[\W_]")
 
 
 class Fault(IntEnum):
-    """The worse, the greater. From FACTS on a bullet is not shown, up to STYLE it may be."""
+    """The worse, the greater. From FACTS on a bullet is not shown."""
 
     NONE = 0
     STYLE = 1
     COPIED = 2
     NEGATION = 3
-    FACTS = 4  # a number, a name, or a tie between them that the Span does not have
-    HOLLOW = 5  # says of every text what it says of this
-    UNSUPPORTED = 6
-    DOUBLE = 7
-    CUT = 8
-    CHINESE = 9
-    LANGUAGE = 10
+    MISSED = 4  # none of the numbers and names that carry the Span
+    FACTS = 5  # a number, a name, or a tie between them that the Span does not have
+    HOLLOW = 6  # says of every text what it says of this
+    UNSUPPORTED = 7
+    DOUBLE = 8
+    CUT = 9
+    CHINESE = 10
+    LANGUAGE = 11
 
 
-MAY_STAND = Fault.NEGATION
+MAY_STAND = Fault.MISSED
 _WORST_FLAGS = {
     FlagKind.NUMBER: Fault.FACTS,
     FlagKind.NAME: Fault.FACTS,
@@ -63,7 +65,8 @@ _WORST_FLAGS = {
 
 
 class SpanCheck:
-    """`within`: the sentences of the Span; `others`: bullets that must not be said again."""
+    """`within`: the sentences of the Span; `others`: bullets that must not be said again; `facts`:
+    numbers and names of which a bullet has one at least."""
 
     def __init__(
         self,
@@ -72,6 +75,7 @@ class SpanCheck:
         limits: BulletLimits,
         title: str = "",
         others: Sequence[str] = (),
+        facts: Sequence[str] = (),
     ) -> None:
         self._aligner = aligner
         self._within = within
@@ -79,10 +83,11 @@ class SpanCheck:
         self._title_text = title
         self._title = features(title)
         self._others = others
+        self._facts = [bare(fact) for fact in facts]
         self._texts = [aligner.text(index) for index in within]
         self._text = "\n".join(self._texts)
         self._bare = bare(self._text)
-        self._is_foreign = main_language(self._text) is not limits.language
+        self.is_foreign = main_language(self._text) is not limits.language
         self._bags = [features(text) for text in self._texts]
 
     def fault(self, bullet: str, *, is_whole: bool = True) -> Fault:
@@ -103,7 +108,9 @@ class SpanCheck:
         faults = [_WORST_FLAGS.get(flag.kind, Fault.NONE) for flag in flags]
         if any(hollow not in self._text for hollow in _HOLLOW.findall(bullet)):
             faults.append(Fault.HOLLOW)
-        if not self._is_foreign:
+        if self._facts and not any(fact in bare(bullet) for fact in self._facts):
+            faults.append(Fault.MISSED)
+        if not self.is_foreign:
             number, support = self.support(bullet)
             if support < MIN_SUPPORT:
                 faults.append(Fault.UNSUPPORTED)
@@ -152,6 +159,15 @@ class SpanCheck:
             return Fault.NONE
         is_odd = is_polite(bullet) or _NOMINAL.search(bullet.rstrip("。"))
         return Fault.STYLE if is_odd else Fault.NONE
+
+
+def facts_of(sentence: str, language: Language) -> list[str]:
+    """The numbers and names that a bullet about `sentence` is expected to keep, as written."""
+    numbers = [sentence[n.start : n.end].strip() for n in numbers_in(sentence)]
+    names = [name.text for name in names_in(sentence, language)]
+    if language is Language.EN:
+        names = [name for name in names if len(name) > 2]
+    return list(dict.fromkeys([*names, *numbers]))[:MAX_FACTS]
 
 
 def is_double(bullet: str, other: str) -> bool:

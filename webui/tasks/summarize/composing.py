@@ -10,12 +10,12 @@ import re
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from webui.engine.client import Engine
 from webui.strings import Language
-from webui.tasks.summarize.checks import MAY_STAND, Fault, SpanCheck, is_double
+from webui.tasks.summarize.checks import MAY_STAND, Fault, SpanCheck, facts_of, is_double
 from webui.tasks.summarize.planning import Plan
 from webui.tasks.summarize.prompting import Prompting
 from webui.tasks.summarize.settings import BulletLimits, Granularity, Mode, Style, limits_of
@@ -24,7 +24,7 @@ from webui.tasks.summarize.spans import KEY_CHARS, Span, Unit
 from webui.tasks.summarize.writer import Writing, WritingStats, Written, write
 from webui.text.condense import condensed
 from webui.text.grounding import Aligner
-from webui.text.language import is_in
+from webui.text.language import is_in, main_language
 from webui.text.plain_form import plain_form
 
 HEARTBEAT_S = 0.5
@@ -34,6 +34,7 @@ NUM_WHOLE = 3  # of the most salient sentences, that are tried whole before any 
 MAX_TOPIC_CHARS = 24
 MIN_CHARS_WITHOUT_TOPIC = 12
 
+_MYSELF = re.compile("(?<![一-龠々])(?:私|わたし|わたくし|僕|自分)(?=[がはので])")
 _TOPIC = re.compile(rf"([^、。「」]{{2,{MAX_TOPIC_CHARS}}}?)は、?")
 _FIRST_TOPIC = re.compile(r"([^、。(（]{2,30}?)(?:[(（][^)）]*[)）]+)?(?:とは|は)")
 
@@ -151,14 +152,23 @@ class Composition:
             is_said = any(is_double(point.text, other.text) for other in points)
             if point.text and not (is_said and not self._is_verbatim):
                 points.append(point)
-        is_minutes = self._prompting.settings.style is Style.MINUTES
-        if self._is_verbatim or is_minutes or self._limits.language is not Language.JA:
+        if self._is_verbatim or self._limits.language is not Language.JA:
             return tuple(points)
+        if self._prompting.settings.style is Style.MINUTES:
+            return tuple(replace(point, text=self._as_minutes(point)) for point in points)
         texts = without_topic([point.text for point in points], self._topic)
         return tuple(
             Point(text, point.span, point.is_shortened)
             for text, point in zip(texts, points, strict=True)
         )
+
+    def _as_minutes(self, point: Point) -> str:
+        """Who said it stands at its source; 「私が」 would be nobody."""
+        focus = point.span.focus
+        speaker = self._source.speaker(focus.start, focus.end) if focus else ""
+        if not speaker:
+            return point.text
+        return _MYSELF.sub(speaker, without_speaker(point.text, speaker))
 
     # --- calls -----------------------------------------------------------------------------------
 
@@ -229,9 +239,17 @@ class Composition:
         units = units or span.by_salience()
         speaker = self._source.speaker(units[0].start, units[0].end) if span.kind else ""
         about = f"{self._topic}\n{speaker}"
-        check = SpanCheck(self._aligner, span.sentences, self._limits, about, call.others)
+        key = self._key(span, units)
+        facts = facts_of(key, main_language(key))
+        check = SpanCheck(self._aligner, span.sentences, self._limits, about, call.others, facts)
+        is_foreign = check.is_foreign  # names and numbers get lost on the way
         prompts = self._prompting.bullet(
-            self._text_of(span), self._title_of(span), self._key(span, units), span.kind, speaker
+            self._text_of(span),
+            self._title_of(span),
+            key,
+            span.kind,
+            speaker,
+            facts if is_foreign else (),
         )
         texts = [self._source.text[unit.start : unit.end] for unit in units]
         if speaker:

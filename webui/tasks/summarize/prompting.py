@@ -29,13 +29,20 @@ class Prompting:
         return len(self.tokenizer.encode_text(text))
 
     def bullet(
-        self, text: str, title: str, key: str, kind: str = "", speaker: str = ""
+        self,
+        text: str,
+        title: str,
+        key: str,
+        kind: str = "",
+        speaker: str = "",
+        facts: Sequence[str] = (),
     ) -> tuple[Ids, Ids]:
         """Prompts for one bullet of a Span: the usual and a stronger one.
 
-        `key`: what carries it; `kind`: a part of minutes; `speaker`: who says the key.
+        `key`: what carries it; `kind`: a part of minutes; `speaker`: who says the key; `facts`:
+        words of the key that must not get lost.
         """
-        return self._pair("summarize", text, title, key, kind, speaker)
+        return self._pair("summarize", text, title, key, kind, speaker, facts)
 
     def merging(self, points: Sequence[str], title: str, key: str) -> tuple[Ids, Ids]:
         """Prompts that make one bullet of the bullets that a long Span is made of."""
@@ -45,7 +52,14 @@ class Prompting:
         return SamplingParams(temperature=0, seed=seed)
 
     def _pair(
-        self, task: str, text: str, title: str, key: str, kind: str = "", speaker: str = ""
+        self,
+        task: str,
+        text: str,
+        title: str,
+        key: str,
+        kind: str = "",
+        speaker: str = "",
+        facts: Sequence[str] = (),
     ) -> tuple[Ids, Ids]:
         if self.settings.mode is Mode.VERBATIM:
             usual = self._ids(messages("extract", self.settings, self.choice.family, text, title))
@@ -54,7 +68,7 @@ class Prompting:
         def ask(*more: str) -> Ids:
             family = self.choice.family
             return self._ids(
-                messages(task, self.settings, family, text, title, key, kind, speaker, more)
+                messages(task, self.settings, family, text, title, key, kind, speaker, facts, more)
             )
 
         return ask(), ask("again")
@@ -74,6 +88,7 @@ def messages(
     key: str = "",
     kind: str = "",
     speaker: str = "",
+    facts: Sequence[str] = (),
     more: Sequence[str] = (),
 ) -> Messages:
     """Asks for one bullet of `text`; `task` and `more` name a file and phrases of prompts/tasks/"""
@@ -87,6 +102,7 @@ def messages(
         conditions += [wording.phrase("key", key=" ".join(key.split()))] if key else []
         conditions += [wording.phrase("speaker", speaker=speaker)] if speaker else []
         conditions += [wording.phrase(f"kind_{kind}")] if kind else []
+        conditions += [wording.phrase("facts", facts=", ".join(facts))] if facts else []
     conditions += [wording.phrase(name) for name in more]
     said = "".join(conditions)
     said += "\n" if said and not said.endswith("\n") else ""

@@ -90,7 +90,7 @@ class BulletLimits:
         return (self.max_chars + 8) * (4 if self.language is Language.JA else 3)
 
 
-_MAX_CHARS = {Granularity.TERSE: 48, Granularity.STANDARD: 90, Granularity.DETAILED: 180}
+_MAX_CHARS = {Granularity.TERSE: 48, Granularity.STANDARD: 100, Granularity.DETAILED: 180}
 _AUTO_RANGE = {
     Granularity.TERSE: (1, 3),
     Granularity.STANDARD: (3, 10),
