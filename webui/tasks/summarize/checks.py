@@ -108,7 +108,7 @@ class SpanCheck:
         faults = [_WORST_FLAGS.get(flag.kind, Fault.NONE) for flag in flags]
         if any(hollow not in self._text for hollow in _HOLLOW.findall(bullet)):
             faults.append(Fault.HOLLOW)
-        if self._facts and not any(fact in bare(bullet) for fact in self._facts):
+        if self._misses(bullet):
             faults.append(Fault.MISSED)
         if not self.is_foreign:
             number, support = self.support(bullet)
@@ -119,6 +119,12 @@ class SpanCheck:
             if bare(bullet) in self._bare:
                 faults.append(Fault.COPIED)
         return max(faults, default=Fault.NONE)
+
+    def _misses(self, bullet: str) -> bool:
+        """Whether no number came through, or no name where there are only names."""
+        said = bare(bullet)
+        numbers = [fact for fact in self._facts if fact[:1].isdigit()]
+        return bool(self._facts) and not any(fact in said for fact in numbers or self._facts)
 
     def support(self, bullet: str) -> tuple[int, float]:
         """The sentence that has most of its words, and their share; the title has them too."""
@@ -167,7 +173,7 @@ def facts_of(sentence: str, language: Language) -> list[str]:
     names = [name.text for name in names_in(sentence, language)]
     if language is Language.EN:
         names = [name for name in names if len(name) > 2]
-    return list(dict.fromkeys([*names, *numbers]))[:MAX_FACTS]
+    return list(dict.fromkeys([*numbers, *names]))[:MAX_FACTS]
 
 
 def is_double(bullet: str, other: str) -> bool:

@@ -20,7 +20,7 @@ from webui.tasks.summarize.planning import Plan
 from webui.tasks.summarize.prompting import Prompting
 from webui.tasks.summarize.settings import BulletLimits, Granularity, Mode, Style, limits_of
 from webui.tasks.summarize.source import Source
-from webui.tasks.summarize.spans import KEY_CHARS, Span, Unit
+from webui.tasks.summarize.spans import KEY_CHARS, Span, Unit, length_of
 from webui.tasks.summarize.writer import Writing, WritingStats, Written, write
 from webui.text.condense import condensed
 from webui.text.grounding import Aligner
@@ -271,9 +271,10 @@ class Composition:
         """What carries the Span: its most salient sentence, a short one with the next."""
         first = units[0]
         key = self._source.text[first.start : first.end]
-        if len(key) > KEY_CHARS:
-            return condensed(key, KEY_CHARS) or key[:KEY_CHARS]
-        if len(key) <= SHORT_KEY_CHARS:
+        if length_of(key) > KEY_CHARS:
+            most = round(KEY_CHARS * len(key) / length_of(key))
+            return condensed(key, most) or key[:most]
+        if length_of(key) <= SHORT_KEY_CHARS:
             after = [unit for unit in span.units if unit.start >= first.end][:1]
             more = "".join(self._source.text[unit.start : unit.end] for unit in after)
             key += more if len(key) + len(more) <= KEY_CHARS else ""

@@ -149,7 +149,7 @@ def units_of(source: Source, max_tokens: int, count_tokens: CountTokens) -> list
         place = source.sentences[index]
         is_first = start == place.start
         letters = sum(map(str.isalnum, source.text[start:end]))
-        length = _length(source.text[start:end])
+        length = length_of(source.text[start:end])
         weight = min(length, FULL_CHARS) * (0.3 if place.is_heading else 0.5 + 0.5 * salience)
         pause = (2 if place.is_heading else place.starts_paragraph) if is_first else 0
         tokens = rates.estimate(start, end)
@@ -172,7 +172,7 @@ def _clauses(
     yield start, end
 
 
-def _length(text: str) -> float:
+def length_of(text: str) -> float:
     """In characters of Japanese: Latin text needs more of them to say as much."""
     num_latin = sum(char.isascii() for char in text)
     return len(text) - num_latin * (1 - 1 / LATIN)
