@@ -15,9 +15,10 @@ from webui.text.grounding import MAX_SOURCES, Support
 LIMIT_S = 60.0  # for all of a source; whoever waits longer compares words alone
 BATCH = 32  # texts that go to the process at a time: others' jobs come between
 
-# How far a sentence stands out: of the way from the cosine of the other sentences (their mean) to
-# 1, the share that it goes. Models differ in what cosine unrelated texts have, from 0 to 0.8.
-MIN_SCORE = 0.5  # measured: docs/decisions/0051
+# How far a sentence stands out, told by the other sentences, because models differ: unrelated texts
+# have cosines from 0 in one to 0.8 in another, and spread by 0.01 in one, by 0.1 in another.
+MIN_SPREADS = 3.0  # standard deviations of the others above their mean; docs/decisions/0091
+MIN_SCORE = 0.15  # of the way from their mean to 1, the share that it goes
 MIN_SHARE_OF_BEST = 0.8  # of the best one's score, for a further sentence
 
 FindEmbedder = Callable[[], LocalEmbedder | None]
@@ -50,8 +51,12 @@ def outstanding(cosines: np.ndarray, within: range | None = None) -> tuple[Suppo
     """
     if len(cosines) < 2:
         return ()
-    others = (cosines.sum() - cosines) / (len(cosines) - 1)
+    number = len(cosines) - 1
+    others = (cosines.sum() - cosines) / number
+    squares = ((cosines**2).sum() - cosines**2) / number
+    spreads = np.sqrt(np.maximum(squares - others**2, 1e-8))
     scores = (cosines - others) / np.maximum(1.0 - others, 1e-6)
+    scores[cosines - others < MIN_SPREADS * spreads] = 0.0
     among = np.array(within if within is not None else range(len(cosines)))
     order = among[np.argsort(-scores[among], kind="stable")][:MAX_SOURCES]
     least = max(MIN_SCORE, MIN_SHARE_OF_BEST * float(scores[order[0]]))

@@ -160,11 +160,22 @@ def test_a_run_says_what_it_found_by_meaning(embedder: LocalEmbedder, tmp_path: 
 
 
 def test_standing_out_is_relative_to_the_model() -> None:
-    """Whatever cosine unrelated texts have in it."""
-    for base in (0.0, 0.4, 0.8):
-        cosines = np.full(10, base)
-        cosines[3] = base + 0.6 * (1 - base)
+    """Whatever cosine unrelated texts have in it, and however they spread."""
+    noise = np.array([0, 1, -1, 2, -2, 1, -1, 0, 2, -2]) / 2
+    for base, spread in ((0.0, 0.1), (0.4, 0.05), (0.77, 0.015)):
+        cosines = base + spread * noise
+        cosines[3] = base + 5 * spread
         assert [one.index for one in outstanding(cosines)] == [3]
-        cosines[3] = base + 0.4 * (1 - base)
+        assert [one.index for one in outstanding(cosines, range(2, 5))] == [3]
+        assert outstanding(cosines, range(5, 9)) == ()
+        cosines[3] = base + 1.5 * spread
         assert outstanding(cosines) == ()
     assert outstanding(np.array([1.0])) == ()
+
+
+def test_a_real_embedder_finds_what_it_knows() -> None:
+    """Cosines of multilingual-e5-small: a bullet in Japanese, the sentences in English."""
+    right = np.array([0.906, 0.79, 0.806, 0.78, 0.795, 0.80, 0.785], np.float32)
+    assert [one.index for one in outstanding(right)] == [0]
+    none = np.array([0.806, 0.79, 0.80, 0.78, 0.795, 0.785], np.float32)
+    assert outstanding(none) == ()
