@@ -8,13 +8,15 @@ _OPENER = re.compile(
     r"最後に|よって|ゆえに|以上のように|このように|同様に|なかでも|中でも)、"
 )
 _BRACKETS = re.compile(r"[（(][^（()）]*[)）]")
+_CONDITION = re.compile("(?:ば|たら|なら|場合|場合は|とき|時は|限り|まで|除き|ず|なければ|以外)$")
 _END = re.compile(r"[。．.！？!?]+$")
 
 
 def condensed(sentence: str, limit: int, *, drop: bool = True) -> str | None:
     """The sentence as one bullet of at most `limit` characters: what can go has gone, no more.
 
-    `drop`: clauses may go, too. None where that is not enough. Without its full stop.
+    `drop`: clauses may go, too, but no condition. None where that is not enough. It has no full
+    stop.
     """
     text = _END.sub("", _OPENER.sub("", sentence.strip()))
     text = text.replace("。", "").lstrip("・-*■# 　")
@@ -22,7 +24,11 @@ def condensed(sentence: str, limit: int, *, drop: bool = True) -> str | None:
         text = _BRACKETS.sub("", text)
     parts = text.split("、")
     has_topic = len(parts[0]) < 30 and parts[0].endswith(("は", "では", "には", "も", "が"))
-    while drop and len(text) > limit and len(parts) > (2 if has_topic else 1):
-        parts.pop(1 if has_topic else 0)
+    while drop and len(text) > limit:
+        first = 1 if has_topic else 0
+        may_go = [at for at in range(first, len(parts) - 1) if not _CONDITION.search(parts[at])]
+        if not may_go:
+            break
+        parts.pop(may_go[0])
         text = "、".join(parts)
     return text if 6 <= len(text) <= limit and text.isprintable() else None

@@ -30,6 +30,7 @@ from webui.text.plain_form import plain_form
 HEARTBEAT_S = 0.5
 SHORT_KEY_CHARS = 40  # a shorter point is named together with a neighbour
 CONDENSED_CHARS = {Granularity.TERSE: 40, Granularity.STANDARD: 80, Granularity.DETAILED: 140}
+TIGHT_CHARS = {Granularity.TERSE: 30, Granularity.STANDARD: 60, Granularity.DETAILED: 110}
 NUM_WHOLE = 3  # of the most salient sentences, that are tried whole before any is cut
 MAX_TOPIC_CHARS = 24
 MIN_CHARS_WITHOUT_TOPIC = 12
@@ -254,7 +255,8 @@ class Composition:
         texts = [self._source.text[unit.start : unit.end] for unit in units]
         if speaker:
             texts = [without_speaker(text, speaker) for text in texts]
-        return Writing(prompts, self._limits, _judge(check), self._last_resort(texts, check))
+        last = self._last_resort(texts, check)
+        return Writing(prompts, self._limits, _judge(check), self._tightened(check), last)
 
     def _merging(self, call: _Call, points: Sequence[str]) -> Writing:
         """Its Spans' bullets are the text; the point of it is the most salient Span's."""
@@ -265,7 +267,8 @@ class Composition:
             Aligner(points), range(len(points)), self._limits, self._topic, call.others
         )
         prompts = self._prompting.merging(points, self._title_of(call.span), ranked[0])
-        return Writing(prompts, self._limits, _judge(check), self._last_resort(ranked, check))
+        last = self._last_resort(ranked, check)
+        return Writing(prompts, self._limits, _judge(check), last_resort=last)
 
     def _key(self, span: Span, units: Sequence[Unit]) -> str:
         """What carries the Span: its most salient sentence, a short one with the next."""
@@ -279,6 +282,17 @@ class Composition:
             more = "".join(self._source.text[unit.start : unit.end] for unit in after)
             key += more if len(key) + len(more) <= KEY_CHARS else ""
         return key
+
+    def _tightened(self, check: SpanCheck) -> Callable[[str], str]:
+        """A long copy without the clauses between its subject and its end."""
+        bound = TIGHT_CHARS[self._prompting.settings.granularity]
+
+        def tightened(bullet: str) -> str:
+            tight = shortened(bullet, self._limits, bound, drop=True)
+            keeps_subject = tight.startswith(bullet.split("、")[0])
+            return tight if keeps_subject and check.fault(tight) < Fault.COPIED else ""
+
+        return tightened
 
     def _last_resort(self, texts: Sequence[str], check: SpanCheck) -> str:
         """The first of the Span's sentences that can be shown, made shorter; "" for none.

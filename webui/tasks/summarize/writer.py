@@ -32,6 +32,9 @@ class Writing:
     prompts: tuple[tuple[int, ...], tuple[int, ...]]
     limits: BulletLimits
     fault: Callable[[str, bool], Fault]  # of a bullet, and whether the model ended it
+    tightened: Callable[[str], str] = lambda bullet: (
+        ""
+    )  # a copy made shorter; "" where it cannot be
     last_resort: str = ""  # a shortened sentence of the source; "" = there is none
     candidates: tuple[str, ...] = ()  # not empty: choose one of these
 
@@ -174,6 +177,8 @@ class _Answer:
         stats.num_bullets += 1
         stats.num_wrong_language += self._was_foreign
         text, is_shortened = self._best, False
+        if self._fault is Fault.COPIED and (tight := self._writing.tightened(text)):
+            text, is_shortened = tight, True
         if not self._writing.candidates and (self._fault > MAY_STAND or not text):
             if self._writing.last_resort:
                 text, is_shortened = self._writing.last_resort, True
