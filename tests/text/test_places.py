@@ -5,8 +5,12 @@ import pytest
 from webui.documents.library import packed, unpacked
 from webui.documents.messages import CODEC, PageRead
 from webui.strings import Language
+from webui.tasks.ask.exports import to_markdown, to_values
+from webui.tasks.ask.result import Answer, Citation, NumberedPassage, answer_from
+from webui.tasks.summarize.exports import place_label
+from webui.tasks.summarize.result import Quote
 from webui.tasks.summarize.source import from_pages, source_from
-from webui.text.pages import Page
+from webui.text.pages import Page, Span
 from webui.text.places import Place, PlaceKind, place_from
 
 ROWS = (
@@ -85,3 +89,18 @@ def test_a_summary_keeps_places_where_lines_are_joined() -> None:
     source = from_pages([Page(1, text, places=marks)], is_wrapped=True)
     assert [source.text[at] for at, _ in source.marks] == ["#", "次"]
     assert source_from(source.values()).marks == source.marks
+
+
+def test_exports_of_answers_and_summaries_name_the_place() -> None:
+    place = Place(PlaceKind.CELLS, "4月", first="B12")
+    span = Span(1, 0, 1, 3)
+    passage = NumberedPassage(1, "d", "売上.xlsx", "", 0, span, "120", 1.0, 1.0, place)
+    citation = Citation(0, 3, 1, "d", "売上.xlsx", 0, span, "120", 1.0, True, place)
+    answer = Answer("120[1]", "売上は", (passage,), (citation,))
+    assert "- [1] 売上.xlsx シート「4月」!B12: 「120」" in to_markdown(answer, Language.JA)
+    assert to_values(answer)["citations"][0]["place"]["label"] == "シート「4月」!B12"
+    assert answer_from(answer.text, answer.evidence()) == answer
+    older = {**answer.evidence(), "passages": [], "citations": []}
+    assert answer_from("x", older) is not None
+    quote = Quote(0, "120", 1.0, 0, 3, "meaning", place)
+    assert place_label(quote, Language.EN) == "≈ sheet “4月”!B12"

@@ -188,3 +188,35 @@ def test_a_sheet_without_a_cell_is_empty(tmp_path: Path) -> None:
     with pytest.raises(DocumentError) as caught:
         read(tmp_path, "a.xlsx", book(lambda workbook: workbook.add_worksheet("空")))
     assert caught.value.key == "documents.empty"
+
+
+def test_an_open_document_sheet_is_read_by_calamine(tmp_path: Path) -> None:
+    names = "office table text"
+    spaces = " ".join(
+        f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in names.split()
+    )
+
+    def cell(value: str) -> str:
+        if value.replace(".", "").isdigit():
+            kind = f'office:value-type="float" office:value="{value}"'
+            return f"<table:table-cell {kind}><text:p>{value}</text:p></table:table-cell>"
+        if not value:
+            return "<table:table-cell/>"
+        shown = f"<text:p>{value}</text:p>"
+        return f'<table:table-cell office:value-type="string">{shown}</table:table-cell>'
+
+    rows = [["支店", "4月", "5月"], ["仙台", "120", "135"], ["金沢", "", "98.5"]]
+    body = "".join(f"<table:table-row>{''.join(map(cell, row))}</table:table-row>" for row in rows)
+    data = zipped(
+        {
+            "mimetype": "application/vnd.oasis.opendocument.spreadsheet",
+            "META-INF/manifest.xml": "<manifest/>",
+            "content.xml": f"<office:document-content {spaces}><office:body><office:spreadsheet>"
+            f'<table:table table:name="表">{body}</table:table></office:spreadsheet></office:body>'
+            "</office:document-content>",
+        }
+    )
+    assert read(tmp_path, "a.ods", data)[1:] == [
+        "| 支店: 仙台 | 4月: 120 | 5月: 135 |", "| 支店: 金沢 | 4月: — | 5月: 98.5 |",
+    ]  # fmt: skip
+    assert labels(tmp_path / "a.ods")[1] == "シート「表」!A2:C2"

@@ -105,7 +105,9 @@ def place_label(found: NumberedPassage | Citation, language: Language) -> str:
 def _line(
     passage: NumberedPassage, found: NumberedPassage | Citation, quote: str, language: Language
 ) -> str:
-    name, label = escaped(passage.file), escaped(place_label(found, language))
+    name = escaped(passage.file)
+    # An exclamation mark begins nothing where the bracket behind it is escaped.
+    label = escaped(place_label(found, language)).replace("\\!", "!")
     place = text("ask.place", language, file=name, place=label) if label else name
     words = " ".join(quote.split())
     shown = words if len(words) <= MAX_QUOTE_CHARS else words[: MAX_QUOTE_CHARS - 1] + "…"
