@@ -67,6 +67,11 @@ class Settings:
     )
     flash_attn: str = _setting("auto", "Flash Attention", "flash attention", ("auto", "on", "off"))
     kv_type: str = _setting("f16", "KV キャッシュの型", "type of the KV cache", ("f16", "q8_0"))
+    cache_mb: int = _setting(
+        -1,
+        "待っている会話を計算の外に取っておくメモリ（モデルごとの MB。-1 は搭載量の 1/16）",
+        "memory for chats that wait, outside the KV cache (MB per model; -1 = 1/16 of the RAM)",
+    )
     mmap: bool = _setting(True, "モデルを mmap で読む", "map the model file into memory")
     mlock: bool = _setting(False, "モデルを RAM に固定する", "keep the model in RAM")
     memory_gb: float = _setting(

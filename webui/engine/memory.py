@@ -273,6 +273,13 @@ def _x86_flags() -> frozenset[str]:
     return frozenset(next((line.split() for line in lines if line.startswith("flags")), []))
 
 
+def host_cache_bytes(cache_mb: int) -> int:
+    """For the idle chats of one model, outside its KV cache; -1: a sixteenth of the machine's."""
+    if cache_mb >= 0:
+        return cache_mb << 20
+    return int(psutil.virtual_memory().total / 16)
+
+
 def physical_cores() -> int:
     """Cores that this process may use; hyper-threads do not make llama.cpp faster."""
     cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Protocol
 
 from webui.config import LOCAL_USER, Settings
-from webui.engine.memory import physical_cores
+from webui.engine.memory import host_cache_bytes, physical_cores
 from webui.engine.request import LoadModel
 from webui.errors import AppError
 from webui.models import ModelSpec
@@ -110,6 +110,7 @@ def load_message(settings: Settings, options: ModelOptions, spec: ModelSpec) -> 
         kv_type=chosen("kv_type"),
         mmap=settings.mmap,
         mlock=settings.mlock,
+        host_cache_bytes=host_cache_bytes(settings.cache_mb),
     )
 
 

@@ -91,6 +91,7 @@ class LoadModel:
     kv_type: str  # f16 | q8_0
     mmap: bool
     mlock: bool
+    host_cache_bytes: int = 0  # for idle sequences, outside the KV cache
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,12 @@ class Done:
 
 
 def load_message(
-    path: Path, *, n_ctx: int = 4096, n_slots: int = 8, n_batch: int = 128
+    path: Path,
+    *,
+    n_ctx: int = 4096,
+    n_slots: int = 8,
+    n_batch: int = 128,
+    host_cache_bytes: int = 0,
 ) -> LoadModel:
     return LoadModel(
         path=str(path),
@@ -30,11 +35,20 @@ def load_message(
         kv_type="f16",
         mmap=True,
         mlock=False,
+        host_cache_bytes=host_cache_bytes,
     )
 
 
-def make_core(path: Path, n_ctx: int = 4096, n_slots: int = 8, n_batch: int = 128) -> EngineCore:
-    load = load_message(path, n_ctx=n_ctx, n_slots=n_slots, n_batch=n_batch)
+def make_core(
+    path: Path,
+    n_ctx: int = 4096,
+    n_slots: int = 8,
+    n_batch: int = 128,
+    host_cache_bytes: int = 0,
+) -> EngineCore:
+    load = load_message(
+        path, n_ctx=n_ctx, n_slots=n_slots, n_batch=n_batch, host_cache_bytes=host_cache_bytes
+    )
     return EngineCore(ModelRunner(load, lambda fraction: None), n_batch)
 
 

@@ -122,6 +122,75 @@ def test_memory_that_cannot_be_cut_is_still_correct(kind: str, uncuttable: dict[
     core.runner.close()
 
 
+def test_idle_chats_leave_the_cache_and_come_back(standin: Path) -> None:
+    """Attention runs over every cell of the cache, also those of chats that wait."""
+    core, cold = make_core(standin, host_cache_bytes=64 << 20), make_core(standin)
+    first, second, more = prompts(3, seed=7)
+    answer = run_all(core, [Request(1, first, GREEDY)])[1]
+    run_all(core, [Request(2, second, GREEDY)])
+    assert core.scheduler.cache.num_free_cells == 4096 - len(second) - GREEDY.max_tokens + 1
+    turn = first + answer.ids + more
+    done = run_all(core, [Request(3, turn, GREEDY)])[3]
+    assert done.usage and done.usage.cached_tokens == len(first) + GREEDY.max_tokens - 1
+    assert done.ids == run_all(cold, [Request(4, turn, GREEDY)])[4].ids
+    for one in (core, cold):
+        one.runner.close()
+
+
+def test_the_same_request_gives_the_same_answer_whatever_was_asked_before(standin: Path) -> None:
+    """Where a sequence's cells lie decides how attention is split, and so its last bits."""
+    core = make_core(standin, host_cache_bytes=64 << 20)
+    asked, *others = prompts(5, seed=11)
+    seeded = SamplingParams(max_tokens=48, temperature=1.0, seed=5, ignore_eos=True)
+    answers = []
+    for number, other in enumerate(others):
+        answers.append(run_all(core, [Request(2 * number, asked, seeded)])[2 * number].ids)
+        run_all(core, [Request(2 * number + 1, other, GREEDY)])
+    assert len(set(answers)) == 1
+    core.runner.close()
+
+
+@pytest.mark.parametrize("kind", ["recurrent", "hybrid"])
+def test_memory_that_cannot_be_cut_is_parked_whole(kind: str, uncuttable: dict[str, Path]) -> None:
+    core = make_core(uncuttable[kind], host_cache_bytes=64 << 20)
+    cold = make_core(uncuttable[kind])
+    first, second, more = prompts(3, seed=9)
+    answer = run_all(core, [Request(1, first, GREEDY)])[1]
+    run_all(core, [Request(2, second, GREEDY)])
+    turn = first + answer.ids + more
+    done = run_all(core, [Request(3, turn, GREEDY)])[3]
+    assert done.usage and done.usage.cached_tokens == len(first) + GREEDY.max_tokens - 1
+    assert done.ids == run_all(cold, [Request(4, turn, GREEDY)])[4].ids
+    for one in (core, cold):
+        one.runner.close()
+
+
+def test_parked_chats_stay_within_their_bytes(standin: Path) -> None:
+    core = make_core(standin, host_cache_bytes=300_000)
+    for number, prompt in enumerate(prompts(12, seed=13)):
+        run_all(core, [Request(number, prompt, GREEDY)])
+    host = core.scheduler.cache.host
+    assert 0 < len(host) < 12
+    assert sum(state.nbytes for state in core.runner._parked.values()) <= 300_000
+    assert len(core.runner._parked) == len(host)
+    core.runner.close()
+
+
+def test_a_state_that_does_not_fit_back_costs_time_and_nothing_else(standin: Path) -> None:
+    core, cold = make_core(standin, host_cache_bytes=64 << 20), make_core(standin)
+    first, second, more = prompts(3, seed=15)
+    answer = run_all(core, [Request(1, first, GREEDY)])[1]
+    run_all(core, [Request(2, second, GREEDY)])
+    for key, state in core.runner._parked.items():
+        core.runner._parked[key] = state[: len(state) // 2]
+    turn = first + answer.ids + more
+    done = run_all(core, [Request(3, turn, GREEDY)])[3]
+    assert done.ids == run_all(cold, [Request(4, turn, GREEDY)])[4].ids
+    assert len(core.scheduler.cache.host) <= 1
+    for one in (core, cold):
+        one.runner.close()
+
+
 def test_an_interrupted_step_changes_nothing(standin: Path, core: EngineCore) -> None:
     (prompt,) = [p for p in prompts(9, seed=9) if len(p) > 150][:1]
     core.add(Request(1, prompt, GREEDY))

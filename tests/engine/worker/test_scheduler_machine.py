@@ -6,7 +6,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.budget import examples
 from webui.engine.request import FinishReason, Request, SamplingParams, SequenceOutput
-from webui.engine.worker.prefix_cache import Copy, PrefixCache, Trim
+from webui.engine.worker.host_cache import HostCache
+from webui.engine.worker.prefix_cache import Copy, Discard, Park, PrefixCache, Restore, Trim
 from webui.engine.worker.scheduler import Batch, Sampled, Scheduler
 from webui.engine.worker.sequence import Sequence
 
@@ -21,6 +22,7 @@ class Memory:
 
     def __init__(self, num_slots: int) -> None:
         self.slots: dict[int, list[object]] = {slot: [] for slot in range(num_slots)}
+        self.parked: dict[int, list[Cell]] = {}
 
     def run(self, batch: Batch) -> None:
         for operation in batch.operations:
@@ -30,6 +32,14 @@ class Memory:
                 case Copy(source, target, length):
                     assert self.slots[target] == [], "a copy goes into an empty slot"
                     self.slots[target] = self.slots[source][:length]
+                case Park(slot, key):
+                    assert key not in self.parked
+                    self.parked[key] = [Cell(held.token_id) for held in self.cells(slot)]
+                case Restore(key, slot):
+                    assert self.slots[slot] == [], "a state goes into an empty slot"
+                    self.slots[slot] = [Cell(held.token_id) for held in self.parked[key]]
+                case Discard(key):
+                    del self.parked[key]
         for entry in batch.entries:
             held = self.slots[entry.sequence.slot]
             assert len(held) == entry.start, "positions are consecutive"
@@ -39,6 +49,9 @@ class Memory:
     @property
     def num_cells(self) -> int:
         return len({id(cell) for held in self.slots.values() for cell in held})
+
+    def cells(self, slot: int) -> list["Cell"]:
+        return [held for held in self.slots[slot] if isinstance(held, Cell)]
 
     def ids(self, slot: int) -> list[int]:
         return [cell.token_id for cell in self.slots[slot] if isinstance(cell, Cell)]
@@ -50,11 +63,21 @@ class Cell:
 
 
 class SchedulerMachine(RuleBasedStateMachine):
-    @initialize(num_slots=st.integers(1, 4), partial_reuse=st.booleans())
-    def start(self, num_slots: int, partial_reuse: bool) -> None:
+    @initialize(
+        num_slots=st.integers(1, 4),
+        partial_reuse=st.booleans(),
+        host_bytes=st.sampled_from([0, 60, 400]),
+    )
+    def start(self, num_slots: int, partial_reuse: bool, host_bytes: int) -> None:
         self.partial_reuse = partial_reuse
         self.memory = Memory(num_slots)
-        cache = PrefixCache(num_slots, NUM_CELLS, partial_reuse=partial_reuse)
+        cache = PrefixCache(
+            num_slots,
+            NUM_CELLS,
+            partial_reuse=partial_reuse,
+            host=HostCache(host_bytes),
+            state_bytes=lambda slot: len(cache.slots[slot].token_ids),
+        )
         self.scheduler = Scheduler(cache, 32)
         self.next_id = 1
         self.open: set[int] = set()
@@ -123,12 +146,21 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.memory.run(batch)
         self.close(self.scheduler.fail(batch, "broken"))
 
+    @rule()
+    def a_restore_fails(self) -> None:
+        """The state did not fit back in, so what runs is computed from its beginning."""
+        batch = self.scheduler.schedule()
+        self.memory.run(Batch(batch.operations, ()))
+        self.scheduler.restart_all()
+
     @invariant()
     def all_promises_hold(self) -> None:
         if not hasattr(self, "scheduler"):
             return
         assert self.scheduler.problems() == []
         assert self.memory.num_cells <= NUM_CELLS
+        host = self.scheduler.cache.host
+        assert host.num_bytes <= host.max_bytes
         pending = {op.slot for op in self.scheduler._operations if isinstance(op, Trim)}
         for slot in self.scheduler.cache.slots:
             if slot.index not in pending:

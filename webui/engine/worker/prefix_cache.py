@@ -5,17 +5,22 @@ several slots (llama_memory_seq_cp adds the owner, it copies nothing). Cells her
 an owner count each, so that "is there room?" is exact even when slots share a prefix.
 
 A slot is free (no owner, empty), running (a sequence owns it) or resident (its sequence finished,
-the tokens stay as cache). Knows nothing about llama.cpp: changes are returned as memory operations
-that the runner carries out in order.
+the tokens stay as cache). When something else begins, residents are parked in the host's memory
+(host_cache.py), because attention runs over their cells, too. Knows nothing about llama.cpp:
+changes are returned as memory operations that the runner carries out in order.
 """
 
 from array import array
+from collections.abc import Callable, Iterable
 from collections.abc import Sequence as Ids
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from webui.engine.worker.host_cache import HostCache, Parked, common_prefix_length
 from webui.engine.worker.sequence import Sequence
+
+MIN_RESTORED = 32  # tokens that a parked sequence must have more than a resident one
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,30 @@ class Copy:
     length: int
 
 
-MemoryOperation = Trim | Copy
+@dataclass(frozen=True, slots=True)
+class Park:
+    """Keep a copy of what `slot` holds in the host's memory, under `key`."""
+
+    slot: int
+    key: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """Fill the empty `slot` with what was parked under `key`; it stays parked."""
+
+    key: int
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """What was parked under `key` is not needed any more."""
+
+    key: int
+
+
+MemoryOperation = Trim | Copy | Park | Restore | Discard
 
 
 @dataclass(slots=True, eq=False)
@@ -45,6 +73,7 @@ class Slot:
     cells: list[int] = field(default_factory=list)  # one per token, same order
     owner: Sequence | None = None
     last_used: int = 0
+    was_background: bool = False  # of its last owner: nobody comes back to that
 
     @property
     def is_resident(self) -> bool:
@@ -60,12 +89,23 @@ class PrefixCache:
 
     `partial_reuse` is False for models whose memory cannot be cut at any point (recurrent,
     hybrid): only a resident slot whose whole content is a prefix of the prompt is reused then.
+    `state_bytes` tells how many bytes a slot's state would take in the host's memory.
     """
 
-    def __init__(self, num_slots: int, num_cells: int, *, partial_reuse: bool = True) -> None:
+    def __init__(
+        self,
+        num_slots: int,
+        num_cells: int,
+        *,
+        partial_reuse: bool = True,
+        host: HostCache | None = None,
+        state_bytes: Callable[[int], int] = lambda slot: 0,
+    ) -> None:
         self.slots = [Slot(index) for index in range(num_slots)]
         self.num_cells = num_cells
         self.partial_reuse = partial_reuse
+        self.host = HostCache() if host is None else host
+        self._state_bytes = state_bytes
         self._free_cells = list(range(num_cells))
         self._num_owners = [0] * num_cells
         self._clock = 0
@@ -83,6 +123,11 @@ class PrefixCache:
         # What is cached has no logits any more, so a prompt to be scored is computed whole.
         prefix = [] if sequence.is_scored else sequence.token_ids
         source, length = self._match(prefix) if prefix else (None, 0)
+        parked, parked_length = self._match_parked(prefix) if prefix else (None, 0)
+        if parked and parked_length >= length + MIN_RESTORED:
+            restored = self._restore(sequence, parked, parked_length)
+            if restored is not None:
+                return restored
         shared = source.cells[:length] if source else []
         num_needed = sequence.max_total_tokens - length
         if self._num_cells_available(shared) < num_needed:
@@ -95,6 +140,14 @@ class PrefixCache:
         self._own(target, sequence, length)
         return operations
 
+    def park_idle(self) -> list[MemoryOperation]:
+        """Something has begun: move all that waits for its user out of the KV cache."""
+        if not self.host.max_bytes:
+            return []
+        return [
+            operation for slot in self.slots if slot.is_resident for operation in self._vacate(slot)
+        ]
+
     def num_coming_tokens(self, prompt_ids: list[int]) -> int:
         """Longest prefix that `prompt_ids` shares with a prompt which is being read right now.
 
@@ -103,7 +156,7 @@ class PrefixCache:
         prompt = np.array(prompt_ids[:-1], dtype=np.int32)
         return max(
             (
-                _common_prefix_length(prompt, array("i", slot.owner.token_ids))
+                common_prefix_length(prompt, array("i", slot.owner.token_ids))
                 for slot in self.slots
                 if slot.owner and slot.owner.num_pending_tokens > 1
             ),
@@ -112,7 +165,7 @@ class PrefixCache:
 
     def num_cached_tokens(self, prompt_ids: list[int]) -> int:
         """Longest prefix of `prompt_ids` that could be reused now."""
-        return self._match(prompt_ids)[1]
+        return max(self._match(prompt_ids)[1], self._match_parked(prompt_ids)[1])
 
     def extend(self, slot_index: int, token_ids: Ids[int]) -> None:
         """The step has computed `token_ids` at the end of the slot."""
@@ -126,6 +179,7 @@ class PrefixCache:
     def retain(self, slot_index: int) -> None:
         """The owner has finished; what it computed stays as cache."""
         slot = self.slots[slot_index]
+        slot.was_background = slot.owner is not None and slot.owner.is_background
         slot.owner = None
         self._touch(slot)
 
@@ -160,7 +214,7 @@ class PrefixCache:
         best: Slot | None = None
         best_length = 0
         for slot in self.slots:
-            length = _common_prefix_length(prompt, slot.token_ids)
+            length = common_prefix_length(prompt, slot.token_ids)
             if not self.partial_reuse and (slot.owner or length < len(slot.token_ids)):
                 continue
             # Among equals prefer the slot that can be taken over whole, without a copy.
@@ -169,6 +223,43 @@ class PrefixCache:
             ):
                 best, best_length = slot, length
         return best, best_length
+
+    def _match_parked(self, prompt_ids: list[int]) -> tuple[Parked | None, int]:
+        prompt = np.array(prompt_ids[:-1], dtype=np.int32)
+        return self.host.match(prompt, is_whole=not self.partial_reuse)
+
+    def _restore(
+        self, sequence: Sequence, parked: Parked, length: int
+    ) -> list[MemoryOperation] | None:
+        """Give `sequence` a slot with the first `length` tokens of `parked`; None without room."""
+        num_needed = max(sequence.max_total_tokens, len(parked.token_ids))
+        idle = [slot for slot in self.slots if slot.owner is None]
+        if not idle or self._num_cells_available([]) < num_needed:
+            return None
+        self.host.touch(parked)  # it must not make room for what is parked now
+        target = min(idle, key=lambda slot: (not slot.is_free, slot.last_used))
+        operations = self._vacate(target)
+        operations += self._evict_until(num_needed, keep=target)
+        operations.append(Restore(parked.key, target.index))
+        self.extend(target.index, parked.token_ids)
+        if length < len(parked.token_ids):
+            operations.append(self.reset(target.index, length))
+        self._own(target, sequence, length)
+        return operations
+
+    def _vacate(self, slot: Slot) -> list[MemoryOperation]:
+        """Empty an idle slot; what somebody may come back to is parked."""
+        if not slot.token_ids:
+            return []
+        return [*self._park(slot), self.reset(slot.index, 0)]
+
+    def _park(self, slot: Slot) -> Iterable[MemoryOperation]:
+        if slot.was_background or not self.host.max_bytes:
+            return
+        key, discarded = self.host.park(slot.token_ids, self._state_bytes(slot.index))
+        yield from map(Discard, discarded)
+        if key is not None:
+            yield Park(slot.index, key)
 
     def _num_cells_available(self, shared: list[int]) -> int:
         """Cells that can be had when every resident slot is evicted, beyond all promises."""
@@ -203,11 +294,10 @@ class PrefixCache:
         """Leave exactly the matched prefix in `target`."""
         operations: list[MemoryOperation] = []
         if target is source:
-            if length < len(target.token_ids):
+            if length < len(target.token_ids):  # written anew; the old version is not kept
                 operations.append(self.reset(target.index, length))
             return operations
-        if target.token_ids:
-            operations.append(self.reset(target.index, 0))
+        operations += self._vacate(target)
         if source and length:
             target.token_ids = source.token_ids[:length]
             target.cells = source.cells[:length]
@@ -224,7 +314,7 @@ class PrefixCache:
         for slot in sorted(residents, key=lambda s: s.last_used):
             if self.num_free_cells >= num_promised:
                 break
-            operations.append(self.reset(slot.index, 0))
+            operations += self._vacate(slot)
         return operations
 
     def _own(self, slot: Slot, sequence: Sequence, length: int) -> None:
@@ -244,13 +334,3 @@ class PrefixCache:
     def _touch(self, slot: Slot) -> None:
         self._clock += 1
         slot.last_used = self._clock
-
-
-def _common_prefix_length(prompt: np.ndarray, cached: "array[int]") -> int:
-    """Number of equal leading tokens. A plain scan: 0.2 ms for 16 slots of 8k tokens."""
-    length = min(len(prompt), len(cached))
-    if length == 0:
-        return 0
-    different = prompt[:length] != np.frombuffer(cached, dtype=np.int32, count=length)
-    first = int(different.argmax())
-    return first if different[first] else length

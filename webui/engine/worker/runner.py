@@ -15,7 +15,14 @@ import llama_cpp.llama_cpp as ll
 import numpy as np
 
 from webui.engine.request import LoadModel, Ready, TokenLogprob
-from webui.engine.worker.prefix_cache import Copy, MemoryOperation, Trim
+from webui.engine.worker.prefix_cache import (
+    Copy,
+    Discard,
+    MemoryOperation,
+    Park,
+    Restore,
+    Trim,
+)
 from webui.engine.worker.sampler import Sampler, logprob_of
 from webui.engine.worker.scheduler import MAX_SCORED_TOKENS, Batch, Entry, Sampled
 from webui.engine.worker.vocab import Vocab
@@ -42,6 +49,10 @@ class Interrupted(Exception):
     """llama_decode stopped because `interrupt` was called; partial results may be in memory."""
 
 
+class RestoreError(Exception):
+    """A parked state did not fit back in; its slot is empty instead."""
+
+
 class ModelRunner:
     def __init__(self, load: LoadModel, on_progress: Callable[[float], None]) -> None:
         self._log = _llama_log
@@ -53,7 +64,9 @@ class ModelRunner:
         self._memory = ll.llama_get_memory(self._context)
         self._batch = _BatchArrays(load.n_batch)
         self._samplers: dict[int, Sampler] = {}
+        self._parked: dict[int, np.ndarray] = {}  # states of idle sequences, uint8
         self.n_slots = load.n_slots
+        self.host_cache_bytes = load.host_cache_bytes
         self.n_ctx = int(ll.llama_n_ctx(self._context))
         self.partial_reuse = not (
             ll.llama_model_is_recurrent(self._model) or ll.llama_model_is_hybrid(self._model)
@@ -75,11 +88,12 @@ class ModelRunner:
     def run(self, batch: Batch) -> dict[int, Sampled]:
         """Compute `batch`; what was sampled, by request id, for every entry that ends its sequence.
 
-        Raises Interrupted or DecodeError; then nothing was sampled. A sampler that fails gives
-        its own sequence an error and leaves the others alone.
+        Raises Interrupted, RestoreError or DecodeError; then nothing was sampled. A sampler that
+        fails gives its own sequence an error and leaves the others alone.
         """
-        for operation in batch.operations:
-            self._apply(operation)
+        are_done = [self._apply(operation) for operation in batch.operations]
+        if not all(are_done):
+            raise RestoreError
         if not batch.entries:
             return {}
         self._batch.fill(batch.entries)
@@ -174,7 +188,12 @@ class ModelRunner:
             raise ModelLoadError(self._log.last_error or "not enough memory for this context")
         return context
 
-    def _apply(self, operation: MemoryOperation) -> None:
+    def state_bytes(self, slot: int) -> int:
+        """That the state of `slot` takes in the host's memory."""
+        return int(ll.llama_state_seq_get_size(self._context, slot))
+
+    def _apply(self, operation: MemoryOperation) -> bool:
+        """False: a parked state could not be restored."""
         match operation:
             case Trim(slot, length):
                 if not ll.llama_memory_seq_rm(self._memory, slot, length, -1):
@@ -183,6 +202,30 @@ class ModelRunner:
                 # A memory that cannot be cut is copied whole; the cache asks for nothing else.
                 end = length if self.partial_reuse else -1
                 ll.llama_memory_seq_cp(self._memory, source, target, 0, end)
+            case Park(slot, key):
+                self._park(slot, key)
+            case Restore(key, slot):
+                return self._restore(key, slot)
+            case Discard(key):
+                self._parked.pop(key, None)
+        return True
+
+    def _park(self, slot: int, key: int) -> None:
+        state = np.empty(self.state_bytes(slot), np.uint8)
+        pointer = ctypes.cast(state.ctypes.data, ctypes.POINTER(ctypes.c_uint8))
+        if ll.llama_state_seq_get_data(self._context, pointer, state.size, slot) == state.size:
+            self._parked[key] = state
+
+    def _restore(self, key: int, slot: int) -> bool:
+        state = self._parked.get(key)
+        if state is None:
+            return False
+        pointer = ctypes.cast(state.ctypes.data, ctypes.POINTER(ctypes.c_uint8))
+        if ll.llama_state_seq_set_data(self._context, pointer, state.size, slot):
+            return True
+        log.warning("a parked state of %d bytes did not fit back", state.size)
+        ll.llama_memory_seq_rm(self._memory, slot, -1, -1)
+        return False
 
     def _sample(self, entries: tuple[Entry, ...]) -> Iterator[tuple[int, Sampled]]:
         start = 0

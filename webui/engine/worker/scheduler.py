@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from webui.engine.request import FinishReason, SequenceOutput, TokenLogprob
 from webui.engine.worker.pace import Pace
-from webui.engine.worker.prefix_cache import MemoryOperation, PrefixCache, Trim
+from webui.engine.worker.prefix_cache import Discard, MemoryOperation, PrefixCache, Trim
 from webui.engine.worker.sequence import Sequence
 
 MIN_SHARED_PREFIX = 32  # tokens; a shorter one is not worth waiting for
@@ -141,6 +141,13 @@ class Scheduler:
             trim = self.cache.reset(sequence.slot, sequence.num_computed_tokens)
             self._operations.append(trim)
 
+    def restart_all(self) -> None:
+        """Memory is not what it should be: compute everything that runs from its beginning."""
+        self._operations += map(Discard, self.cache.host.clear())
+        for sequence in self.running:
+            sequence.num_computed_tokens = 0
+            self._operations.append(self.cache.reset(sequence.slot, 0))
+
     def fail(self, batch: Batch, error: str) -> list[SequenceOutput]:
         """The batch could not be computed: its sequences end with `error`, the others go on."""
         self.undo(batch, restart=True)
@@ -169,6 +176,12 @@ class Scheduler:
         return sum(not sequence.is_background for sequence in self.waiting)
 
     def _admit(self) -> None:
+        num_running = len(self.running)
+        self._admit_waiting()
+        if len(self.running) > num_running:
+            self._operations += self.cache.park_idle()
+
+    def _admit_waiting(self) -> None:
         while self.waiting:
             sequence = self.waiting[0]
             if self._waits_for_shared_prefix(sequence):

@@ -29,8 +29,15 @@ from webui.engine.request import (
     decode,
     encode,
 )
+from webui.engine.worker.host_cache import HostCache
 from webui.engine.worker.prefix_cache import PrefixCache
-from webui.engine.worker.runner import DecodeError, Interrupted, ModelLoadError, ModelRunner
+from webui.engine.worker.runner import (
+    DecodeError,
+    Interrupted,
+    ModelLoadError,
+    ModelRunner,
+    RestoreError,
+)
 from webui.engine.worker.scheduler import Batch, Scheduler
 from webui.engine.worker.sequence import Sequence
 from webui.engine.worker.threads import Threads
@@ -46,7 +53,13 @@ class EngineCore:
 
     def __init__(self, runner: ModelRunner, n_batch: int) -> None:
         self.runner = runner
-        cache = PrefixCache(runner.n_slots, runner.n_ctx, partial_reuse=runner.partial_reuse)
+        cache = PrefixCache(
+            runner.n_slots,
+            runner.n_ctx,
+            partial_reuse=runner.partial_reuse,
+            host=HostCache(runner.host_cache_bytes),
+            state_bytes=runner.state_bytes,
+        )
         self.scheduler = Scheduler(cache, n_batch)
         self.threads = Threads(runner.num_threads)
         self.running_ids: frozenset[int] = frozenset()  # of the step that runs now
@@ -63,6 +76,9 @@ class EngineCore:
                 sampled = self.runner.run(batch)
         except Interrupted:
             self.scheduler.undo(batch, restart=not self.runner.partial_reuse)
+            return []
+        except RestoreError:
+            self.scheduler.restart_all()
             return []
         except DecodeError as error:
             return self._fail(batch, error)
