@@ -48,6 +48,7 @@ def counts(batch: Batch) -> dict[int, int]:
 def test_decoding_sequences_come_before_reading_ones() -> None:
     scheduler = make_scheduler()
     add(scheduler, 1, range(10), max_tokens=50)
+    step(scheduler)  # all of the prompt but its last token
     step(scheduler)
     add(scheduler, 2, range(100, 400))
     step(scheduler)  # decode only: measures what a step costs without reading
@@ -170,7 +171,7 @@ def test_a_short_prompt_does_not_wait_for_a_long_one_to_be_read() -> None:
     add(scheduler, 1, range(600))
     step(scheduler)
     add(scheduler, 2, range(1000, 1020))
-    assert counts(step(scheduler)[0]) == {1: 44, 2: 20}
+    assert counts(step(scheduler)[0]) == {1: 44, 2: 19}
 
 
 def test_the_oldest_prompt_keeps_half_however_many_short_ones_come() -> None:
@@ -215,7 +216,7 @@ def test_the_next_turn_computes_only_what_is_new() -> None:
     run_until_done(scheduler)
     add(scheduler, 2, [*range(50), 7, 7, 7, 90, 91])
     batch, _ = step(scheduler)
-    assert counts(batch) == {2: 2}
+    assert counts(batch) == {2: 1}  # and the last token in a step of its own
     assert batch.operations == ()  # taken over in place: nothing is copied
 
 
@@ -322,7 +323,7 @@ def test_an_interrupted_batch_is_computed_again() -> None:
     step(scheduler)
     scheduler.undo(scheduler.schedule(), restart=False)
     batch, _ = step(scheduler)
-    assert counts(batch) == {1: 36} and Trim(0, 64) in batch.operations
+    assert counts(batch) == {1: 35} and Trim(0, 64) in batch.operations
 
 
 def test_memory_that_cannot_be_cut_starts_again_after_an_interruption() -> None:
@@ -342,12 +343,22 @@ def test_memory_that_cannot_be_cut_reuses_only_whole_states() -> None:
     assert counts(step(scheduler)[0]) == {2: 1}
     run_until_done(scheduler)
     add(scheduler, 3, [*range(49), 61], max_tokens=1)  # would need a cut
-    assert counts(step(scheduler)[0]) == {3: 50}
+    assert counts(step(scheduler)[0]) == {3: 49}
+
+
+def test_a_prompts_last_token_has_a_step_of_its_own() -> None:
+    """Cached or not, it is computed alone: kernels for many tokens differ in the last bits."""
+    scheduler = make_scheduler()
+    add(scheduler, 1, range(100), max_tokens=1)
+    assert [counts(step(scheduler)[0]) for _ in range(3)] == [{1: 64}, {1: 35}, {1: 1}]
+    add(scheduler, 2, range(100), max_tokens=1)
+    assert counts(step(scheduler)[0]) == {2: 1}
 
 
 def test_forced_tokens_are_computed_in_one_batch() -> None:
     scheduler = make_scheduler()
     add(scheduler, 1, range(10), max_tokens=50)
+    step(scheduler)
     scheduler.update(scheduler.schedule(), {1: Sampled((5, 6, 7, 8))})
     batch = scheduler.schedule()
     assert counts(batch) == {1: 4} and batch.entries[0].ends_sequence
@@ -356,6 +367,7 @@ def test_forced_tokens_are_computed_in_one_batch() -> None:
 def test_forced_tokens_never_exceed_max_tokens() -> None:
     scheduler = make_scheduler()
     add(scheduler, 1, range(10), max_tokens=3)
+    step(scheduler)
     outputs = scheduler.update(scheduler.schedule(), {1: Sampled((5, 6, 7, 8), is_end=True)})
     assert outputs[0].new_ids == (5, 6, 7)
     assert outputs[0].finish_reason is FinishReason.LENGTH

@@ -237,9 +237,9 @@ class PrefixCache:
         if not idle or self._num_cells_available([]) < num_needed:
             return None
         self.host.touch(parked)  # it must not make room for what is parked now
-        target = min(idle, key=lambda slot: (not slot.is_free, slot.last_used))
-        operations = self._vacate(target)
-        operations += self._evict_until(num_needed, keep=target)
+        # First, so that alone it always lies in the same cells: attention's last bits depend on it.
+        operations = self.park_idle()
+        target = min(idle, key=lambda slot: slot.index)
         operations.append(Restore(parked.key, target.index))
         self.extend(target.index, parked.token_ids)
         if length < len(parked.token_ids):

@@ -260,9 +260,9 @@ class Scheduler:
                 shares[sequence.request_id] = share
                 num_scored += share
         return [
-            Entry(sequence, sequence.num_computed_tokens, shares[sequence.request_id])
+            Entry(sequence, sequence.num_computed_tokens, _without_last(sequence, share))
             for sequence in reading
-            if shares[sequence.request_id]
+            if (share := shares[sequence.request_id])
         ]
 
     def _take(self, sequence: Sequence, sampled: Sampled) -> SequenceOutput:
@@ -314,6 +314,16 @@ class Scheduler:
         changed = _changes(self._reported, current.items())
         self._reported = current
         return [SequenceOutput(i, (), done, ahead) for i, (done, ahead) in changed]
+
+
+def _without_last(sequence: Sequence, share: int) -> int:
+    """How much of `share` is computed in this step: a prompt's last token has one of its own.
+
+    Kernels for one token and for many differ in the last bits. Where the same prompt is cached the
+    last token is computed alone; so it is always, and the same seed gives the same answer.
+    """
+    is_whole_prompt = not sequence.num_completion_tokens and share == sequence.num_pending_tokens
+    return share - 1 if is_whole_prompt and share > 1 else share
 
 
 def _all_in_background(sequences: Iterable[Sequence]) -> bool:
