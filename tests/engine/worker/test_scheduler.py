@@ -78,7 +78,7 @@ def test_what_somebody_waits_for_is_read_before_the_background() -> None:
     step(scheduler)
     add(scheduler, 9, range(60), max_tokens=4)
     batch, _ = step(scheduler)
-    assert counts(batch) == {9: 60}
+    assert counts(batch) == {9: 59}
     assert len(run_until_done(scheduler)) == 4
 
 
