@@ -101,6 +101,7 @@ def world(
     shelf: Shelf,
     *,
     rewriting_from: int = 10**12,
+    talking_from: int = 10**12,
     builtin_dir: Path = BUILTIN_DIR,
     **settings: Any,
 ) -> Iterator[World]:
@@ -110,7 +111,13 @@ def world(
     chosen = replace(Settings(n_ctx=2048, n_slots=4), models_dir=models_dir, **settings)
     pool = EnginePool(Catalog(models_dir, builtin_dir), chosen)
     storage = shelf.storage
-    asker = Asker(shelf.library, storage.documents, pool, rewriting_from=rewriting_from)
+    asker = Asker(
+        shelf.library,
+        storage.documents,
+        pool,
+        rewriting_from=rewriting_from,
+        talking_from=talking_from,
+    )
     with asyncio.Runner() as runner:
         try:
             yield World(shelf, pool, asker, Chat(storage, pool, asker=asker), runner)

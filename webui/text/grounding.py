@@ -124,8 +124,8 @@ class Aligner:
 
     def _language_of(self, statement: str) -> Language:
         """A short answer of kanji alone, such as 薬剤師, is Japanese where its source is."""
-        is_kanji = has_kanji(statement) and not any(char.isascii() for char in statement)
-        if self.language is Language.JA and is_kanji:
+        has_latin = any(char.isascii() and char.isalpha() for char in statement)
+        if self.language is Language.JA and has_kanji(statement) and not has_latin:
             return Language.JA
         return main_language(statement)
 

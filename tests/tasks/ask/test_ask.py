@@ -255,9 +255,16 @@ def test_the_last_answer_is_written_anew_and_keeps_its_sources(desk: World) -> N
     assert "書き直す答え" in desk.ask("もっと短く").text
 
 
-def test_a_remark_is_told_from_a_question_by_the_model(desk: World) -> None:
-    answer = desk.ask("今日はいい天気ですね", "よい一日を。", model_id="standin")
-    assert answer.text == "よい一日を。" and not answer.abstention and not answer.passages
+def test_a_remark_gets_a_reply_and_no_refusal(desk: World) -> None:
+    """By a model that is large enough, else a fixed one: small ones invent and run on."""
+    remark = "今日はいい天気ですね"
+    updates = desk.updates(remark)
+    answer = updates[-1].answer
+    assert answer and "どうぞ" in answer.text and updates[-1].usage is None
+    assert not answer.abstention and not answer.passages
+    with world(desk.shelf, talking_from=0) as large:
+        said = large.ask(remark, "よい一日を。", model_id="standin")
+        assert said.text == "よい一日を。" and not said.abstention and not said.passages
 
 
 def test_files_that_cannot_be_read_are_named_once(desk: World) -> None:
@@ -317,6 +324,16 @@ def test_a_file_is_found_by_its_name_and_day(
     answer = desk.ask(question, owner=contacts)
     assert answer.passages[0].file == file
     assert answer.abstention is not Abstention.NOTHING_RELEVANT
+
+
+def test_whom_a_card_is_about_stands_in_its_files_name(desk: World, contacts: str) -> None:
+    """Small models look for the name in the text, and say that it is not there."""
+    answer = desk.ask("盛岡で働いているのは誰ですか", NOTHING, owner=contacts, model_id="standin")
+    assert answer.text.startswith("「青葉 つばさ.md」に「") and "盛岡" in answer.text
+    assert [citation.file for citation in answer.citations] == ["青葉 つばさ.md"]
+    assert not answer.flags
+    nobody = desk.ask("仙台で働いているのは誰ですか", NOTHING, owner=contacts, model_id="standin")
+    assert nobody.abstention
 
 
 # --- the prompt ----------------------------------------------------------------------------------

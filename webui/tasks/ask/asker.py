@@ -18,7 +18,7 @@ from webui.storage import Documents
 from webui.tasks.ask import followups, intents, talking
 from webui.tasks.ask.citing import MAX_CITATIONS, cited, is_empty, says_nothing
 from webui.tasks.ask.inquiry import AnswerUpdate, Asking, AskState, Inquiry
-from webui.tasks.ask.intents import SMALL_TALK, Intent
+from webui.tasks.ask.intents import SMALL_TALK, Intent, Understood
 from webui.tasks.ask.prompting import (
     MAX_TOKENS,
     AnswerPrompt,
@@ -34,6 +34,7 @@ from webui.tasks.formats import Formats
 HEARTBEAT_S = 0.5
 UPDATE_S = 0.1  # at most ten updates a second while it is written
 MAX_REMARK_TOKENS = 80
+TALKING_FROM = 3_000_000_000  # one of 1.5 billion told a life of its own, and knew no remark
 
 Updates = AsyncGenerator[AnswerUpdate, None]
 
@@ -46,12 +47,14 @@ class Asker:
         pool: EnginePool,
         formats: Formats | None = None,
         rewriting_from: int = followups.MIN_PARAMS,
+        talking_from: int = TALKING_FROM,
     ) -> None:
-        """`rewriting_from`: parameters of the smallest model that may rewrite a question."""
+        """Parameters of the smallest model that may rewrite a question, or answer a remark."""
         self._searcher = Searcher(library, documents)
         self._pool = pool
         self._formats = formats or Formats()
         self._rewriting_from = rewriting_from
+        self._talking_from = talking_from
 
     async def answer(self, asking: Asking) -> Updates:
         """Updates: SEARCHING at once, at least one every HEARTBEAT_S, DONE with the answer last.
@@ -73,7 +76,7 @@ class Asker:
             yield inquiry.finish(at_once)
             return
         else:
-            updates = self._from_documents(inquiry, spec, is_unsure=intent is Intent.UNSURE)
+            updates = self._from_documents(inquiry, spec, understood)
         async with aclosing(updates):
             async for update in updates:
                 yield update
@@ -110,7 +113,7 @@ class Asker:
     # --- from documents --------------------------------------------------------------------------
 
     async def _from_documents(
-        self, inquiry: Inquiry, spec: ModelSpec, *, is_unsure: bool
+        self, inquiry: Inquiry, spec: ModelSpec, understood: Understood
     ) -> Updates:
         asking = inquiry.asking
         leans = followups.leans_on_history(asking.question, asking.history)
@@ -118,9 +121,10 @@ class Asker:
         async with aclosing(self._searching(inquiry, question)) as updates:
             async for update in updates:
                 yield update
-        may_rewrite = leans and self._can_rewrite(spec)
-        if not inquiry.searched.is_relevant and is_unsure and spec.is_builtin:
-            yield inquiry.finish(talking.small_talk(Intent.UNSURE, inquiry.says_in))
+        may_rewrite = leans and _is_able(spec, self._rewriting_from)
+        is_unsure = understood.intent is Intent.UNSURE and _is_able(spec, self._talking_from)
+        if understood.otherwise and not (inquiry.searched.is_relevant or is_unsure or leans):
+            yield inquiry.finish(talking.small_talk(understood.otherwise, inquiry.says_in))
             return
         if not (inquiry.searched.is_relevant or may_rewrite or is_unsure):
             yield inquiry.abstain(Abstention.NOTHING_RELEVANT)
@@ -142,7 +146,7 @@ class Asker:
         is_unsure: bool,
     ) -> Updates:
         choice = self._choice(inquiry, engine)
-        if is_unsure and not spec.is_builtin:
+        if is_unsure:
             async with aclosing(self._telling(inquiry, engine, choice)) as updates:
                 async for update in updates:
                     yield update
@@ -319,5 +323,6 @@ class Asker:
         spec = self._pool.spec(inquiry.model_id)
         return self._formats.choice(spec, engine.tokenizer, inquiry.asking.owner)
 
-    def _can_rewrite(self, spec: ModelSpec) -> bool:
-        return spec.remote is not None or spec.n_params >= self._rewriting_from
+
+def _is_able(spec: ModelSpec, least: int) -> bool:
+    return spec.remote is not None or spec.n_params >= least

@@ -61,11 +61,7 @@ class _Place:
 class SentenceReader:
     """Compares sentences with the passages that were given for a question."""
 
-    def __init__(
-        self,
-        passages: Sequence[NumberedPassage],
-        question: str = "",
-    ) -> None:
+    def __init__(self, passages: Sequence[NumberedPassage], question: str = "") -> None:
         self._passages = {passage.number: passage for passage in passages}
         self._places = [place for passage in passages for place in _places_of(passage)]
         self._aligner = Aligner([place.text for place in self._places])
@@ -134,7 +130,7 @@ class SentenceReader:
         """Whether what is flagged stands in a passage that is cited, or is the question's word."""
         if flag.kind is FlagKind.UNALIGNED:
             return bool(windows)  # the model's own mark is all there is
-        cited = [_head(w.passage) + "\n" + w.passage.text for w in windows]
+        cited = ["\n".join((w.passage.file, _head(w.passage), w.passage.text)) for w in windows]
         if flag.kind in _OF_NAMES:
             word = _plain(flag.text)
             return word in self._question or any(word in _plain(text) for text in cited)

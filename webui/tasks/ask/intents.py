@@ -7,6 +7,7 @@ What names something of its own is a question. A model is asked where the rules 
 import re
 import tomllib
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -31,6 +32,7 @@ class Intent(StrEnum):
 class Understood:
     intent: Intent
     rest: str  # without the greeting before a question
+    otherwise: Intent | None = None  # what it is if the documents do not speak of it
 
 
 SMALL_TALK = frozenset(
@@ -54,8 +56,8 @@ _PHRASES = tomllib.loads((Path(__file__).parent / "phrases.toml").read_text(enco
 
 def _any_of(part: str, name: str) -> str:
     """Its lines as one expression."""
-    lines = _PHRASES[part][name].replace("DOCUMENTS", _DOCUMENTS).strip().splitlines()
-    return "(?:" + "|".join(lines) + ")"
+    lines = _PHRASES[part][name].replace("DOCUMENTS", _DOCUMENTS).split("\n")
+    return "(?:" + "|".join(filter(None, lines)) + ")"
 
 
 _SMALL_TALK = [
@@ -75,19 +77,26 @@ _ORDER = (
     Intent.AGREEMENT,
 )
 _MARKS = r"[\s、。，．,.!?…・~〜ー♪☆★()（）;:\-\U0001f300-\U0001faff\u2600-\u27bf\u200d\ufe0f笑]"
+_FACES = re.compile(r"m?\([^\w\s]*[_^;∀ω´`]+[^\w\s]*\)m?|\borz\b")  # m(__)m, (^^)
 _FILLERS = re.compile(
     rf"(?:{_MARKS}|えっと|えーと|あのう?|あ+っ?(?=[、。,])|じゃあ(?=[、,])|では(?=[、,])|それでは|ところで|ちなみに|さて"
     rf"|w+\b(?![a-z])|(?:please|so|and|then|well|oh|um)\b)+",
     re.IGNORECASE,
 )
 
+
+def _each_of(part: str) -> list[re.Pattern[str]]:
+    """All lines of all its lists, and marks."""
+    lines = [line for words in _PHRASES[part].values() for line in words.split("\n") if line]
+    return [re.compile(line, re.IGNORECASE) for line in (*lines, f"{_MARKS}+")]
+
+
 _FORM = re.compile(_any_of("rework", "forms"), re.IGNORECASE)
-# Atomic: with so many short words that begin alike, going back would take exponential time.
-_REWORK = re.compile(
-    "(?>"
-    + "|".join([*(_any_of("rework", name) for name in ("forms", "pointers", "polite")), _MARKS])
-    + ")++",
-    re.IGNORECASE,
+_TALK = {intent: re.compile(_any_of("talk", intent), re.IGNORECASE) for intent in _ORDER}
+_TALK_WORDS, _REWORK_WORDS = _each_of("talk"), _each_of("rework")
+_NAMES = re.compile("[一-龠々ァ-ヶa-z0-9]", re.IGNORECASE)
+_SENTENCE_END = re.compile(
+    r"[ぁ-ん](?<!こと)(?<!もの)(?<!とき)(?<!ころ)(?<![のはがをにでへと])[。．.!！…〜ー\s]*$"
 )
 _BARE_FORM = re.compile(r"(?:一覧|リスト|表|メール|\d+|list|table|e-?mail)\Z", re.IGNORECASE)
 _WHERE = re.compile(_any_of("requests", "where"), re.IGNORECASE)
@@ -98,15 +107,20 @@ _REMARK = re.compile(_any_of("sentence", "remark"), re.IGNORECASE)
 
 def understood(text: str) -> Understood:
     """What `text` is, and what remains to be answered without the greeting before it."""
-    plain = unicodedata.normalize("NFKC", text).replace("’", "'").strip()
+    plain = unicodedata.normalize("NFKC", text).replace("’", "'")
+    plain = _FACES.sub(" ", plain).strip()
     if len(plain) > MAX_CHARS:
         return Understood(Intent.QUESTION, text.strip())
+    if talk := _talk_alone(plain):
+        return Understood(talk, "")
     kinds, at = _small_talk(plain)
     rest = plain[at:].strip()
     if not rest and kinds:
         return Understood(min(kinds, key=_ORDER.index), "")
-    whole = rest if kinds else text.strip()
-    return Understood(_of_request(rest), whole)
+    intent = _of_request(rest)
+    if kinds and intent is Intent.UNSURE:  # ありがとうございました、解決しました
+        return Understood(min(kinds, key=_ORDER.index), "")
+    return Understood(intent, rest if kinds else text.strip(), _otherwise(plain))
 
 
 def _small_talk(plain: str) -> tuple[list[Intent], int]:
@@ -126,6 +140,29 @@ def _small_talk(plain: str) -> tuple[list[Intent], int]:
     return (kinds, at) if kinds else ([], 0)
 
 
+def _otherwise(plain: str) -> Intent | None:
+    """What does not ask, and ends as sentences do, and not nouns."""
+    if len(plain) > MAX_REMARK_CHARS or _ASKS.search(plain) or not _SENTENCE_END.search(plain):
+        return None
+    return next((one for one in _ORDER if _TALK[one].search(plain)), Intent.UNSURE)
+
+
+def _talk_alone(plain: str) -> Intent | None:
+    """Where all of it is words of small talk: 夜分にすみません, いつもありがとうございます."""
+    found = [intent for intent in _ORDER if _TALK[intent].search(plain)]
+    return found[0] if found and _is_made_of(plain, _TALK_WORDS) else None
+
+
+def _is_made_of(text: str, words: Sequence[re.Pattern[str]]) -> bool:
+    """Whether it is words of these alone, one behind the other. Linear: every place is seen once,
+    though many words begin alike."""
+    ends = {0}
+    for at in range(len(text)):
+        if at in ends:
+            ends |= {match.end() for word in words if (match := word.match(text, at))}
+    return len(text) in ends and bool(text)
+
+
 def _skipped(plain: str, at: int) -> int:
     match = _FILLERS.match(plain, at)
     return match.end() if match else at
@@ -133,11 +170,13 @@ def _skipped(plain: str, at: int) -> int:
 
 def _of_request(plain: str) -> Intent:
     bare = re.sub(rf"{_MARKS}+$", "", plain[_skipped(plain, 0) :])
-    if _LISTING.fullmatch(bare):
-        return Intent.LISTING
     if _WHERE.fullmatch(bare):
         return Intent.WHERE
-    if _REWORK.fullmatch(bare) and _FORM.search(bare) and not _BARE_FORM.match(bare):
+    if _LISTING.fullmatch(bare):
+        return Intent.LISTING
+    if _is_made_of(bare, _REWORK_WORDS) and _FORM.search(bare) and not _BARE_FORM.match(bare):
         return Intent.REWORK
-    is_remark = len(plain) <= MAX_REMARK_CHARS and _REMARK.search(plain)
-    return Intent.UNSURE if is_remark and not _ASKS.search(plain) else Intent.QUESTION
+    is_remark = _REMARK.search(plain) or not _NAMES.search(plain)
+    if is_remark and len(plain) <= MAX_REMARK_CHARS and not _ASKS.search(plain):
+        return Intent.UNSURE
+    return Intent.QUESTION

@@ -6,6 +6,7 @@ the answering sentence, .82 of those without an answer get silence (docs/log.md)
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,10 @@ from webui.text.splitter import sentence_ranges
 
 MIN_SHARE = 0.18  # of the question's words, rare ones counting more
 SURE_SHARE = 0.55  # so much is said by its answer even where the model sees none
+CARD_SHARE = 0.5
+MAX_CARD_CHARS = 200
 MAX_CHARS = 400
+_WHO = re.compile(r"誰|だれ|どなた|どの(?:人|方|資料|ファイル)|\bwho\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +53,31 @@ def best_quotes(question: str, passages: Sequence[NumberedPassage], limit: int =
 
 
 def quoted_answer(question: str, passages: Sequence[NumberedPassage], language: Language) -> str:
-    """The sentence that has most of the question, for where a model finds nothing; or ""."""
+    """The passages' own words, for where a model finds nothing; "" where that may be right.
+
+    A sentence that has most of the question; or, asked who it is, a card: a short text whose file
+    is called what it is about, which small models do not see.
+    """
     quotes = best_quotes(question, passages)
-    if not quotes or quotes[0].share < SURE_SHARE:
+    if quotes and quotes[0].share >= SURE_SHARE:
+        sentence = quotes[0].sentence.rstrip("。．. ")
+        return text("ask.quoted", language, quote=sentence, mark=f"[{quotes[0].number}]")
+    card = max(passages, key=lambda passage: passage.relevance, default=None)
+    if card is None or not _WHO.search(question) or len(card.text) > MAX_CARD_CHARS:
         return ""
-    quote = quotes[0]
-    sentence = quote.sentence.rstrip("。．. ")
-    return text("ask.quoted", language, quote=sentence, mark=f"[{quote.number}]")
+    if card.relevance < CARD_SHARE or _num_like(card, passages) > 1:
+        return ""
+    return text(
+        "ask.quoted_card",
+        language,
+        file=_one_line(card.file),
+        quote=_one_line(card.text).rstrip("。．. "),
+        mark=f"[{card.number}]",
+    )
+
+
+def _num_like(card: NumberedPassage, passages: Sequence[NumberedPassage]) -> int:
+    return sum(passage.relevance == card.relevance for passage in passages)
 
 
 def quotes_grammar(quotes: Sequence[Quote]) -> str:
