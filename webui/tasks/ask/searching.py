@@ -2,7 +2,7 @@
 
 A search always finds something, and its own scores depend on how much is in the index. What
 compares everywhere is the share of a question's words that its best passage has
-(docs/decisions/0060). Knows the library; knows nothing about models or prompts.
+(docs/decisions/0061). Knows the library; knows nothing about models or prompts.
 """
 
 import re
