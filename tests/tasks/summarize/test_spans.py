@@ -90,6 +90,7 @@ def test_decisions_and_numbers_come_before_greetings() -> None:
         ("鹿島家は写真の歴史で重要な役割を果たした。", Fault.UNSUPPORTED),
         ("写真家であった清兵衛は能の世界にさまざまな貢献をした人物である。", Fault.UNSUPPORTED),
         ("後見の乃婦は1919年に亡くなり、鹿島家は", Fault.CUT),
+        ("という名手の恵津は、唄と踊りの元芸者である。", Fault.CUT),
         ("清兵衛は写真家であり、妻の恵津は元芸者で、「唄と踊りの名手。", Fault.CUT),
         ("元芸者の恵津は唄と踊りの名手であった清兵衛は能の笛方である。", Fault.UNSUPPORTED),
         ("清兵衛は明治期的写真家であり数据を残した。", Fault.CHINESE),

@@ -27,6 +27,7 @@ DOUBLE_WITHIN = 0.75  # of the shorter one's
 _CUT_JA = re.compile(
     r"(?:[、・をにがはへで「（(]|[^こもその]と|[^もそこな]の|という|による|ており|して)$"
 )
+_BEGUN_JA = re.compile("(?:という|といった|とともに|[、。）」を]|[はがにのでもと]、)")
 _NOMINAL = re.compile(r"[一-龠々ァ-ヺーA-Za-z0-9%）)」』]$")
 _HOLLOW = re.compile(
     "重要な役割|大きな影響|さまざまな|様々な|重要です|重要である|重要な(?:人物|存在|作品|都市|事件|文化)"
@@ -158,7 +159,9 @@ class SpanCheck:
         borders = (a[-BORDER_CHARS:] + b[:BORDER_CHARS] for a, b in pairwise(ends))
         if any(len(border) == 2 * BORDER_CHARS and border in squeezed for border in borders):
             return True
-        return self._limits.language is Language.JA and bool(_CUT_JA.search(body))
+        if self._limits.language is not Language.JA:
+            return False
+        return bool(_CUT_JA.search(body) or _BEGUN_JA.match(body))
 
     def _style(self, bullet: str) -> Fault:
         if self._limits.language is not Language.JA:
