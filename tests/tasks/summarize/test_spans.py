@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from tests.tasks.summary_world import document
 from webui.strings import Language
 from webui.tasks.summarize.checks import Fault, SpanCheck, is_double
-from webui.tasks.summarize.composing import topic_of, without_topic
 from webui.tasks.summarize.settings import BulletLimits
 from webui.tasks.summarize.source import EmptySourceError, pasted
 from webui.tasks.summarize.spans import Span, spans_of
+from webui.tasks.summarize.subjects import topic_of, without_topic
 from webui.text.grounding import Aligner
 from webui.text.salience import saliences
 

@@ -6,7 +6,6 @@ in, and each new one is handed to `save`.
 
 import asyncio
 import contextlib
-import re
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -15,29 +14,22 @@ from typing import Any
 
 from webui.engine.client import Engine
 from webui.strings import Language
-from webui.tasks.summarize.checks import MAY_STAND, Fault, SpanCheck, facts_of, is_double
+from webui.tasks.summarize.checks import Fault, SpanCheck, facts_of, is_double
 from webui.tasks.summarize.planning import Plan
 from webui.tasks.summarize.prompting import Prompting
-from webui.tasks.summarize.settings import BulletLimits, Granularity, Mode, Style, limits_of
+from webui.tasks.summarize.settings import Mode, Style, limits_of
+from webui.tasks.summarize.shortening import last_resort, tightening
 from webui.tasks.summarize.source import Source
 from webui.tasks.summarize.spans import KEY_CHARS, Span, Unit, length_of
+from webui.tasks.summarize.subjects import as_said_by, topic_of, without_speaker, without_topic
 from webui.tasks.summarize.writer import Writing, WritingStats, Written, write
 from webui.text.condense import condensed
 from webui.text.grounding import Aligner
-from webui.text.language import is_in, main_language
-from webui.text.plain_form import plain_form
+from webui.text.language import main_language
 
 HEARTBEAT_S = 0.5
 SHORT_KEY_CHARS = 40  # a shorter point is named together with a neighbour
-CONDENSED_CHARS = {Granularity.TERSE: 40, Granularity.STANDARD: 80, Granularity.DETAILED: 140}
-TIGHT_CHARS = {Granularity.TERSE: 30, Granularity.STANDARD: 60, Granularity.DETAILED: 110}
-NUM_WHOLE = 3  # of the most salient sentences, that are tried whole before any is cut
-MAX_TOPIC_CHARS = 24
-MIN_CHARS_WITHOUT_TOPIC = 12
 
-_MYSELF = re.compile("(?<![一-龠々])(?:私|わたし|わたくし|僕|自分)(?=[がはので])")
-_TOPIC = re.compile(rf"([^、。「」]{{2,{MAX_TOPIC_CHARS}}}?)は、?")
-_FIRST_TOPIC = re.compile(r"([^、。(（]{2,30}?)(?:[(（][^)）]*[)）]+)?(?:とは|は)")
 
 Place = tuple[int, int]  # stage and position
 Parts = Mapping[Place, dict[str, Any]]
@@ -167,9 +159,7 @@ class Composition:
         """Who said it stands at its source; 「私が」 would be nobody."""
         focus = point.span.focus
         speaker = self._source.speaker(focus.start, focus.end) if focus else ""
-        if not speaker:
-            return point.text
-        return _MYSELF.sub(speaker, without_speaker(point.text, speaker))
+        return as_said_by(point.text, speaker)
 
     # --- calls -----------------------------------------------------------------------------------
 
@@ -255,8 +245,10 @@ class Composition:
         texts = [self._source.text[unit.start : unit.end] for unit in units]
         if speaker:
             texts = [without_speaker(text, speaker) for text in texts]
-        last = self._last_resort(texts, check)
-        return Writing(prompts, self._limits, _judge(check), self._tightened(check), last)
+        limits, granularity = self._limits, self._prompting.settings.granularity
+        tightened = tightening(check, limits, granularity)
+        last = last_resort(texts, check, limits, granularity)
+        return Writing(prompts, limits, _judge(check), tightened, last)
 
     def _merging(self, call: _Call, points: Sequence[str]) -> Writing:
         """Its Spans' bullets are the text; the point of it is the most salient Span's."""
@@ -267,7 +259,8 @@ class Composition:
             Aligner(points), range(len(points)), self._limits, self._topic, call.others
         )
         prompts = self._prompting.merging(points, self._title_of(call.span), ranked[0])
-        last = self._last_resort(ranked, check)
+        granularity = self._prompting.settings.granularity
+        last = last_resort(ranked, check, self._limits, granularity)
         return Writing(prompts, self._limits, _judge(check), last_resort=last)
 
     def _key(self, span: Span, units: Sequence[Unit]) -> str:
@@ -282,35 +275,6 @@ class Composition:
             more = "".join(self._source.text[unit.start : unit.end] for unit in after)
             key += more if len(key) + len(more) <= KEY_CHARS else ""
         return key
-
-    def _tightened(self, check: SpanCheck) -> Callable[[str], str]:
-        """A long copy without the clauses between its subject and its end."""
-        bound = TIGHT_CHARS[self._prompting.settings.granularity]
-
-        def tightened(bullet: str) -> str:
-            tight = shortened(bullet, self._limits, bound, drop=True)
-            keeps_subject = tight.startswith(bullet.split("、")[0])
-            return tight if keeps_subject and check.fault(tight) < Fault.COPIED else ""
-
-        return tightened
-
-    def _last_resort(self, texts: Sequence[str], check: SpanCheck) -> str:
-        """The first of the Span's sentences that can be shown, made shorter; "" for none.
-
-        Better a less salient one whole than one whose clauses had to go.
-        """
-        limits = self._limits
-        usual = CONDENSED_CHARS[self._prompting.settings.granularity]
-        whole = [shortened(text, limits, usual) for text in texts[:NUM_WHOLE]]
-        cut = [shortened(text, limits, limits.max_chars, drop=True) for text in texts]
-        options = [bullet for bullet in (*whole, *cut) if bullet]
-        for most in (MAY_STAND, Fault.FACTS):  # what the text itself says may look odd to rules
-            for bullet in options:
-                if check.fault(bullet) <= most:
-                    return bullet
-        short = (cut_off(" ".join(text.split()), limits.max_chars) for text in texts)
-        ended = (text.rstrip("。.、, ") + limits.end for text in short)
-        return next((text for text in ended if is_in(limits.language, text)), "")
 
     # --- places ----------------------------------------------------------------------------------
 
@@ -355,56 +319,6 @@ class Composition:
         done = self.num_done - self._num_at_start
         begun = 0.3 * len(self._writing)
         return min(0.99, (done + begun) / total) if total > 0 and done else 0.0
-
-
-def without_speaker(line: str, speaker: str) -> str:
-    """What was said, without who said it in front."""
-    return re.sub(rf"^\s*{re.escape(speaker)}\s*[:：]\s*", "", line)
-
-
-def topic_of(source: Source) -> str:
-    """What the text is about, as it says itself: a heading, a file's name, the first subject."""
-    first = source.sentence(0)
-    if source.sentences[0].is_heading:
-        return first.lstrip("# ").strip()
-    match = _FIRST_TOPIC.match(first)
-    if match:
-        return match[1].strip()
-    return "" if source.text.startswith(source.title.rstrip("…")) else source.title
-
-
-def without_topic(bullets: Sequence[str], topic: str) -> list[str]:
-    """The subject that the text is about, or that the bullet before has, is said once."""
-    told, last, said = [], "", ""
-    for bullet in bullets:
-        match = _TOPIC.match(bullet)
-        subject = match[1] if match else ""
-        is_known = subject != "" and (subject == last or (subject == said and subject in topic))
-        rest = bullet[match.end() :] if match and is_known else bullet
-        told.append(rest if len(rest) >= MIN_CHARS_WITHOUT_TOPIC else bullet)
-        last = subject
-        said = subject if subject and subject in topic else said
-    return told
-
-
-def shortened(text: str, limits: BulletLimits, bound: int, *, drop: bool = False) -> str:
-    """A sentence of the source as a bullet of at most `bound` characters, "" where it has none.
-
-    `drop`: clauses may go, too.
-    """
-    short = condensed(" ".join(text.split()), bound, drop=drop)
-    if short is None or not is_in(limits.language, short):
-        return ""
-    bullet = short.rstrip(".") + limits.end
-    return plain_form(bullet) if limits.language is Language.JA else bullet
-
-
-def cut_off(line: str, bound: int) -> str:
-    """At most `bound` characters of what is no sentence, ending where it pauses."""
-    if len(line) <= bound:
-        return line
-    pause = max(line.rfind(mark, bound // 2, bound) for mark in "、， ,")
-    return line[: pause if pause > 0 else bound]
 
 
 def _judge(check: SpanCheck) -> Callable[[str, bool], Fault]:
