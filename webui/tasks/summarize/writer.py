@@ -119,12 +119,19 @@ class _Answer:
     def is_complete(self) -> bool:
         if self._best and (self._fault is Fault.NONE or self._writing.candidates):
             return True
-        if self._fault <= MAY_STAND:
-            return self._num_tries >= MAX_TRIES - 1
+        if self._best and self._fault <= MAY_STAND:
+            return not self._is_worth_a_try() or self._num_tries >= MAX_TRIES - 1
         if self._num_tries < MAX_TRIES:
             return False
         has_stand_in = self._writing.last_resort or self._fault is not Fault.LANGUAGE
         return bool(has_stand_in) or self._num_tries >= MAX_BOUND_TRIES
+
+    def _is_worth_a_try(self) -> bool:
+        """Whether what may stand gets better by another try as a rule: time is short, too."""
+        if self._fault is Fault.COPIED:
+            return not self._writing.tightened(self._best)
+        is_foreign = not self._writing.last_resort  # names and numbers got lost on the way
+        return self._fault is Fault.NEGATION or (self._fault is Fault.MISSED and is_foreign)
 
     def next_try(self) -> tuple[tuple[int, ...], SamplingParams]:
         self._line = ""
