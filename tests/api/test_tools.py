@@ -12,6 +12,7 @@ import pytest
 
 from tests.api.servers import Server
 from tests.api.test_bad_input import CHAT, chat, refused
+from webui.tasks.calling import canonical, made_before
 
 WEATHER: dict[str, Any] = {
     "type": "function",
@@ -196,3 +197,15 @@ def test_a_huge_schema_is_refused_in_one_sentence(http: httpx.Client) -> None:
     tool = {"name": "f", "parameters": {"type": "object", "properties": properties}}
     error = refused(http.post(CHAT, json=chat(tools=[{"type": "function", "function": tool}])))
     assert error["param"] == "tools.0.function.parameters"
+
+
+def test_the_same_call_is_counted_since_the_last_question_only() -> None:
+    """However its arguments are written; a third one after two is answered in text instead."""
+    question, asked, result = HISTORY
+    other = {**asked, "tool_calls": [{"function": {"name": "now", "arguments": {}}}]}
+    as_object = {"function": {"name": "get_weather", "arguments": {"city": "大阪"}}}
+    again = {**asked, "tool_calls": [as_object]}
+    made = made_before([question, asked, result, again, result, other])
+    assert made["get_weather", canonical('{ "city":"大阪" }')] == 2
+    assert made["now", canonical("{}")] == 1
+    assert not made_before([question, asked, result, question])

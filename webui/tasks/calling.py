@@ -6,11 +6,14 @@ the special tokens that a template would use: so the model cannot write a call t
 Knows nothing about HTTP, and of templates only the ToolSyntax.
 """
 
+import asyncio
 import contextlib
 import json
 import secrets
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from webui.engine.client import Delta, Engine, Progress
 from webui.engine.grammar.checking import Checker
@@ -22,6 +25,7 @@ from webui.tasks.checking import again, checked
 from webui.tasks.pieces import CallChoice, CallPart, Piece, Toolbox
 
 MAX_CALLS = 32  # of one answer
+MAX_SAME_CALLS = 2  # of one question; small models go on for ever
 ID_BYTES = 12
 
 Events = AsyncGenerator[Progress | Piece, None]
@@ -41,10 +45,14 @@ class CallingAnswer:
     toolbox: Toolbox
     new_parser: Callable[[], ReasoningParser]
     checker: Checker | None = None  # of the text that the grammar shapes
+    made_before: Mapping[tuple[str, str], int] = field(default_factory=dict)  # see made_before()
+    without_tools: Callable[[], tuple[int, ...]] | None = None  # a prompt that offers none
     _written: list[int] = field(default_factory=list)  # ids of the answer so far
     _first: Usage | None = None  # of the first part, which reads the prompt
     _calls: list[tuple[str, str]] = field(default_factory=list)  # name, arguments
     _reason: FinishReason = FinishReason.STOP
+    _goes_in_circles: bool = False
+    _next: str | None = None  # the call that begins after this one; "" when its name is not told
 
     async def events(self) -> Events:
         """Progress, then Pieces; the last one has the finish reason. Raises as Engine.generate."""
@@ -60,22 +68,33 @@ class CallingAnswer:
             async with contextlib.aclosing(self._call(name)) as parts:
                 async for part in parts:
                     yield part
-            name = None
-            if self._may_go_on():
-                async with contextlib.aclosing(self._next_call()) as news:
-                    async for item in news:
-                        if isinstance(item, _Found):
-                            name = item.name
-                        else:
-                            yield item
+            self._next = None
+            async with contextlib.aclosing(self._after_call()) as events_after:
+                async for after in events_after:
+                    yield after
+            name = self._next
         yield self._end()
+
+    async def _after_call(self) -> Events:
+        """Nothing, or the beginning of another call, or an answer in text; sets `_next`."""
+        if self._goes_in_circles:
+            async with contextlib.aclosing(self._answer_without()) as events:
+                async for event in events:
+                    yield event
+        elif self._may_go_on():
+            async with contextlib.aclosing(self._next_call()) as news:
+                async for item in news:
+                    if isinstance(item, _Found):
+                        self._next = item.name
+                    else:
+                        yield item
 
     def _forced_name(self) -> str | None:
         """The tool that must be called first; "" for any; None when nothing must be called."""
         return None if self.toolbox.choice is CallChoice.AUTO else ""
 
     def _may_go_on(self) -> bool:
-        is_over = self._reason is not FinishReason.STOP or self._num_left() < 1
+        is_over = self._reason is not FinishReason.STOP or self._num_left() < 1 or not self._calls
         if is_over or not self.toolbox.is_parallel or self.syntax.is_last:
             return False
         return len(self._calls) < MAX_CALLS and self._calls[-1] not in self._calls[:-1]
@@ -162,7 +181,11 @@ class CallingAnswer:
 
     async def _arguments(self, name: str) -> Events:
         index = len(self._calls)
-        yield Piece(self.choice, call=CallPart(index, "call_" + secrets.token_hex(ID_BYTES), name))
+        begun = CallPart(index, "call_" + secrets.token_hex(ID_BYTES), name)
+        # What may go in circles is told when it is whole.
+        is_suspect = self._may_circle(name)
+        if not is_suspect:
+            yield Piece(self.choice, call=begun)
         arguments = ""
         tool = self.toolbox.get(name)
         sampling = self._constrained(tool.grammar)
@@ -174,10 +197,38 @@ class CallingAnswer:
                     continue
                 text = delta.text if arguments else delta.text.lstrip()
                 arguments += text
-                if text:
+                if text and not is_suspect:
                     part = CallPart(index, arguments=text)
                     yield Piece(self.choice, token_ids=delta.token_ids, call=part)
+        if is_suspect:
+            if self.made_before.get((name, canonical(arguments)), 0) >= MAX_SAME_CALLS:
+                self._goes_in_circles = True
+                return
+            yield Piece(self.choice, call=begun)
+            yield Piece(self.choice, call=CallPart(index, arguments=arguments))
         self._calls.append((name, arguments))
+
+    def _may_circle(self, name: str) -> bool:
+        is_free = self.toolbox.choice is CallChoice.AUTO and self.without_tools is not None
+        is_first = not self._calls and self.checker is None and not self.sampling.grammar
+        return is_free and is_first and any(before == name for before, _ in self.made_before)
+
+    async def _answer_without(self) -> Events:
+        """The answer in text, as if there were no tools: the call's result is there already."""
+        assert self.without_tools is not None
+        self.prompt_ids = await asyncio.to_thread(self.without_tools)
+        self._written.clear()
+        parser = self.new_parser()
+        async with contextlib.aclosing(self._held_by(self.sampling, self.stops)) as deltas:
+            async for delta in deltas:
+                if isinstance(delta, Progress):
+                    yield delta
+                    continue
+                text, reasoning = parser.feed(delta.text)
+                if delta.finish_reason:
+                    last_text, last_reasoning = parser.flush()
+                    text, reasoning = text + last_text, reasoning + last_reasoning
+                yield Piece(self.choice, text, reasoning, delta.token_ids, delta.logprobs)
 
     def _names_grammar(self) -> str:
         names = " | ".join(json.dumps(name) for name in self.toolbox.allowed)
@@ -261,6 +312,28 @@ class CallingAnswer:
             usage, prompt_tokens=len(self.prompt_ids), completion_tokens=len(self._written)
         )
         return Piece(self.choice, finish_reason=self._reason, usage=usage)
+
+
+def made_before(messages: Sequence[Mapping[str, Any]]) -> Counter[tuple[str, str]]:
+    """How often each call, with its arguments, was made since the last question."""
+    made: Counter[tuple[str, str]] = Counter()
+    for message in reversed(messages):
+        if message.get("role") == "user":
+            break
+        for call in message.get("tool_calls") or ():
+            function = call["function"]
+            made[function["name"], canonical(function["arguments"])] += 1
+    return made
+
+
+def canonical(arguments: Any) -> str:
+    """Arguments, as text or as an object, so that the same ones are equal."""
+    if isinstance(arguments, str):
+        try:
+            arguments = json.loads(arguments)
+        except (ValueError, RecursionError):
+            return str(arguments)
+    return json.dumps(arguments, sort_keys=True, ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from webui.models import ModelSpec
 from webui.prompts import ReasoningParser, RenderedPrompt
 from webui.prompts.format import FIM_MARKS, FimMarks
 from webui.prompts.tools import PLAIN, ToolSyntax
-from webui.tasks.calling import CallingAnswer
+from webui.tasks.calling import CallingAnswer, made_before
 from webui.tasks.checking import again, checked
 from webui.tasks.formats import Formats
 from webui.tasks.pieces import BadAskError, CallChoice, Piece, Toolbox
@@ -69,6 +69,7 @@ class _Prompt:
     stops: tuple[str, ...]
     new_parser: Callable[[], ReasoningParser] | None = None  # for each answer its own
     syntax: ToolSyntax | None = None  # of calls, where tools are offered
+    without_tools: Callable[[], tuple[int, ...]] | None = None  # the same, for an answer in text
 
 
 __all__ = ["Ask", "BadAskError", "Completions", "Event", "Piece", "Started", "Toolbox"]
@@ -150,6 +151,11 @@ class Completions:
             (*stops, *ask.stops),
             None if is_shaped and not tools else lambda: chat.reasoning_parser(rendered),
             (chat.tools or PLAIN) if tools else None,
+            lambda: tuple(
+                tokenizer.encode(
+                    chat.render(ask.messages, thinking=thinking, variables=ask.variables)
+                )
+            ),
         )
 
     def _fim_marks(self, tokenizer: Tokenizer, spec: ModelSpec, ask: Ask) -> FimMarks:
@@ -218,6 +224,8 @@ async def _answer(
             ask.toolbox,
             prompt.new_parser,
             ask.checker,
+            made_before(ask.messages),
+            prompt.without_tools,
         )
         async with contextlib.aclosing(calling.events()) as parts:
             async for part in parts:
