@@ -27,6 +27,7 @@ from webui.tasks.pieces import CallChoice, CallPart, Piece, Toolbox
 MAX_CALLS = 32  # of one answer
 MAX_SAME_CALLS = 2  # of one question; small models go on for ever
 ID_BYTES = 12
+NO_CALL = "root ::= [^{<`\\x5B \\n\\r\\t] [^\\x00]*\n"  # text that does not begin as calls do
 
 Events = AsyncGenerator[Progress | Piece, None]
 
@@ -219,7 +220,8 @@ class CallingAnswer:
         self.prompt_ids = await asyncio.to_thread(self.without_tools)
         self._written.clear()
         parser = self.new_parser()
-        async with contextlib.aclosing(self._held_by(self.sampling, self.stops)) as deltas:
+        sampling = replace(self.sampling, grammar=NO_CALL)
+        async with contextlib.aclosing(self._held_by(sampling, self.stops)) as deltas:
             async for delta in deltas:
                 if isinstance(delta, Progress):
                     yield delta
