@@ -54,8 +54,8 @@ def counted(number: int) -> Progress:
     return Progress(number, 3)
 
 
-def started(jobs: Jobs, work: Work, owner: str = "me", **about: str) -> Job[int]:
-    job: Job[int] = Job(owner, JobKind.SUMMARY, **about)
+def started(jobs: Jobs, work: Work, model_id: str = "") -> Job[int]:
+    job: Job[int] = Job("me", JobKind.SUMMARY, model_id=model_id)
     return jobs.start(job, work.updates(), counted)
 
 

@@ -68,7 +68,13 @@ class Job(Generic[Update]):
     """One job. `subject` names what it is about, such as a conversation's id."""
 
     def __init__(
-        self, owner: str, kind: JobKind, title: str = "", subject: str = "", model_id: str = ""
+        self,
+        owner: str,
+        kind: JobKind,
+        title: str = "",
+        subject: str = "",
+        model_id: str = "",
+        on_stop: Callable[[], None] = lambda: None,  # work that is done elsewhere, and only watched
     ) -> None:
         self.id = secrets.token_urlsafe(16)
         self.owner = owner
@@ -76,6 +82,7 @@ class Job(Generic[Update]):
         self.title = title
         self.subject = subject
         self.model_id = model_id
+        self._on_stop = on_stop
         self.state = JobState.RUNNING
         self.progress = Progress()
         self.update: Update | None = None
@@ -103,7 +110,12 @@ class Job(Generic[Update]):
         return (self._ended_at or time.monotonic()) - self._updated_at
 
     def cancel(self) -> None:
-        """End it soon; its clean-up runs undisturbed, however often this is called."""
+        """Its owner wants no more of it: end it soon, undisturbed by being called again."""
+        if not self.is_over and not self._is_cancelled:
+            self._on_stop()
+        self._cancel_task()
+
+    def _cancel_task(self) -> None:
         if self._task and not self._is_cancelled:
             self._is_cancelled = True
             self._task.cancel()
@@ -235,7 +247,7 @@ class Jobs:
         tasks = [job._task for job in self._running.values() if job._task]
         self.let_listeners_go()
         for job in [*self._running.values()]:
-            job.cancel()
+            job._cancel_task()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _on_end(self, job: AnyJob) -> None:

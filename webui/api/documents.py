@@ -23,6 +23,7 @@ from webui.api.quota import Quota
 from webui.application import Application
 from webui.documents.errors import DocumentError, PasswordNeededError
 from webui.documents.library import MAX_UPLOAD_BYTES
+from webui.documents.under_way import watch_documents
 from webui.errors import AppError
 from webui.storage import NotFoundError
 from webui.strings import Language, text
@@ -48,7 +49,9 @@ def document_routes(application: Application) -> APIRouter:
         language = language_of(request.cookies)
         try:
             async with _stored(request, application, quota) as path:
-                return await run_in_threadpool(_add, application, request, path, language)
+                added = await run_in_threadpool(_add, application, request, path, language)
+            watch_documents(application.jobs, application.library, owner_of(request))
+            return added
         except AppError as error:
             return _problem(error, language)
 

@@ -35,6 +35,7 @@ from webui.api.summary_view import progress_view
 from webui.api.v1.routes import create_v1
 from webui.application import Application
 from webui.credentials import login_needed
+from webui.documents.under_way import watch_documents
 from webui.errors import AppError
 from webui.jobs import JobKind
 from webui.tasks.purging import purge_at_stop, purge_regularly
@@ -159,6 +160,8 @@ def _lifespan(
     async def lifespan(_web: FastAPI) -> AsyncIterator[None]:
         # Goes on with what a killed process has left; its workers start when there is something.
         await asyncio.to_thread(application.library.start)
+        for owner in {one.owner for one in application.storage.documents.unfinished()}:
+            watch_documents(application.jobs, application.library, owner)
         warm_up = asyncio.create_task(_warm_up(application))
         purging = asyncio.create_task(purge_regularly(application.storage))
         try:

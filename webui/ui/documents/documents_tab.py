@@ -15,6 +15,7 @@ import gradio as gr
 from webui.application import Application
 from webui.config import LOCAL_USER
 from webui.documents.search.retriever import Found
+from webui.documents.under_way import watch_documents
 from webui.errors import AppError
 from webui.strings import Language
 from webui.text.pages import Span
@@ -78,7 +79,11 @@ class DocumentsEvents:
         action = text_of(data, "action")
         threads = self._searchers if action == "search" else None
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(threads, self._answer, action, data, *_reader(request))
+        owner, language = _reader(request)
+        answer = await loop.run_in_executor(threads, self._answer, action, data, owner, language)
+        if action in ("retry", "recognise"):
+            watch_documents(self._application.jobs, self._library, owner)
+        return answer
 
     def _answer(self, action: str, data: dict[str, Any], owner: str, language: Language) -> Any:
         # Gradio does not pass on an answer that equals the last one, and polling waits for it.
