@@ -1,7 +1,7 @@
 // A finished summary: bullets beside the text they rest on, changed, copied, saved, made once more.
 
 import { copyText } from "./clipboard.js";
-import { emit, h, icon, iconButton, isPhone, openConversation } from "./core.js";
+import { emit, fit, h, icon, iconButton, isPhone, openConversation } from "./core.js";
 import { menu, toast } from "./dialogs.js";
 import { request } from "./server.js";
 import { button, s, time } from "./summary_core.js";
@@ -113,7 +113,8 @@ export class Result {
       if (box.value.trim() === bullet.text) return close();
       return this.#change("PUT", index, { was: bullet.text, text: box.value });
     };
-    const box = h("textarea", { class: "bullet-box", rows: 3, "aria-label": s("edit_bullet"),
+    const box = h("textarea", { class: "bullet-box", rows: 1, "aria-label": s("edit_bullet"),
+      oninput: () => fit(box),
       onkeydown: (event) => {
         if (event.key === "Escape") close();
         if (event.key !== "Enter" || event.shiftKey) return;
@@ -124,6 +125,7 @@ export class Result {
     row.classList.add("editing");
     row.replaceChildren(box, h("span", { class: "buttons" }, button(s("dismiss"), close),
       button(s("save"), save, { class: "button primary" })));
+    fit(box);
     box.focus();
   }
 
