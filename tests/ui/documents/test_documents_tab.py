@@ -137,7 +137,7 @@ def test_files_that_cannot_be_read_say_why(page: Page) -> None:
     expect(row(page, "偽物.pdf")).to_contain_text("この形式のファイルは読めません", timeout=READ)
     expect(row(page, "切れた.pdf")).to_contain_text("ファイルが壊れていて読めません", timeout=READ)
     secret = row(page, "秘密.pdf")
-    expect(secret).to_contain_text("パスワードのかかった PDF です", timeout=READ)
+    expect(secret).to_contain_text("パスワードのかかったファイルです", timeout=READ)
     password = secret.get_by_label("「秘密.pdf」のパスワード")
     password.fill("chigau")
     password.press("Enter")
