@@ -15,6 +15,7 @@ from webui.storage import Storage
 
 ANSWERS, SUMMARIES = "/v1/answers", "/v1/summaries"
 LEAVE = "年次有給休暇は、入社六か月後に十日を与える。"
+TRAVEL = "旅費は、出張の後五日以内に実費を支給する。"
 TEXTS = [
     {"name": "規程.txt", "text": f"{LEAVE}\n旅費は、実費を支給する。"},
     {"name": "メモ.md", "text": "# 会議\n会議は毎週月曜日に開く。"},
@@ -160,7 +161,7 @@ def test_a_text_becomes_bullets_with_citations(http: httpx.Client) -> None:
 def test_a_conversation_is_summarised_and_streamed(http: httpx.Client, server: Server) -> None:
     messages = [
         {"role": "user", "content": "年次有給休暇は何日ですか。入社したのは四月です。"},
-        {"role": "assistant", "content": [{"type": "text", "text": LEAVE * 3}]},
+        {"role": "assistant", "content": [{"type": "text", "text": f"{LEAVE}{TRAVEL}"}]},
     ]
     body = {"messages": messages, "bullets": 2, "granularity": "terse", "stream": True}
     *chunks, whole = events_of(http.post(SUMMARIES, json=body))

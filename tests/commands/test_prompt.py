@@ -131,8 +131,7 @@ def test_the_list_names_every_family(capsys: pytest.CaptureFixture[str]) -> None
         (("--family", "gemma3"), '["U"]', "一覧ではない"),
         (("--family", "gemma3"), "[" * 100_000, "JSON"),
         (("--family", "gemma3"), "\ufeff[", "JSON"),
-        (("--family", "gemma3"), '[{"role": "tool", "content": "U"}]', "tool"),
-        (("--family", "gemma3"), '[{"role": "assistant", "content": "U"}]', "最初はユーザー"),
+        (("--family", "gemma3"), '[{"role": "nobody", "content": "U"}]', "nobody"),
         (("--family", "gemma3"), '[{"role": "user", "content": 3}]', "content"),
     ],
 )
