@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE =
 # A file stays in one process, and with it its servers and workers.
 PYTEST := $(VENV) -m pytest -n 2 --dist loadfile
 
-.PHONY: run install dev test thorough lint check format bench model embedder clean
+.PHONY: run install dev test thorough real lint check format bench model embedder clean
 
 run: install
 	$(VENV) app.py serve $(ARGS)
@@ -23,6 +23,12 @@ test: dev
 
 thorough: dev
 	$(PYTEST) -m "thorough or hypothesis" --hypothesis-profile thorough
+
+# On real weights, which are fetched into REAL (1.6 GB) unless they are there.
+REAL ?= build/real
+real: dev
+	$(VENV) -m tests.real.fetch $(REAL)
+	KAJOGAKI_REAL_MODELS=$(abspath $(REAL)) $(VENV) -m pytest -m real
 
 lint: dev
 	$(VENV) -m ruff format --check .
