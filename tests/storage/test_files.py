@@ -33,7 +33,9 @@ RELEASED = (
     "00895f1239220f0c",
     "0656f80b6d3bc4dc",
     "a12cde7429933693",
+    "53e2dd01883141cc",
 )
+PINNED = 6  # the step that gives every conversation the model of its last answer
 
 
 @pytest.fixture
@@ -360,6 +362,27 @@ def test_released_steps_are_never_edited() -> None:
         hashlib.sha256("\n".join(statements).encode()).hexdigest()[:16] for statements in MIGRATIONS
     )
     assert hashes == RELEASED
+
+
+def test_older_conversations_keep_the_model_that_answered_last(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("webui.storage.database.MIGRATIONS", MIGRATIONS[:PINNED])
+        old = Storage(path)
+        chats = [old.create_conversation(ME, model_id=id).id for id in ("", "chosen", "")]
+        for chat in chats[:2]:
+            old.add_message(ME, chat, Role.USER, "問い", parent_id=None)
+            for model_id in ("first", "last", ""):
+                old.add_message(ME, chat, Role.ASSISTANT, "答", parent_id=None, model_id=model_id)
+        old.close()
+        connection = sqlite3.connect(path)
+        with connection:  # as it was before
+            connection.execute("UPDATE conversations SET model_id = '' WHERE model_id = 'first'")
+        connection.close()
+    storage = Storage(path)
+    assert [storage.conversation(ME, chat).model_id for chat in chats] == ["last", "chosen", ""]
+    storage.close()
 
 
 def test_an_old_database_takes_the_steps_it_lacks(

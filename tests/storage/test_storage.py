@@ -553,6 +553,21 @@ def test_a_written_by_hand_export_is_read(storage: Storage) -> None:
     assert storage.conversations(ME, "答え")[0].id == id
 
 
+def test_an_imported_conversation_keeps_the_model_that_answered_last(storage: Storage) -> None:
+    data = {"kajogaki": 1, "conversations": [{**ARCHIVED, "model_id": ""}]}
+    (id,) = storage.import_conversations(ME, data)
+    assert storage.conversation(ME, id).model_id == "tiny"
+
+
+def test_the_first_answer_gives_a_conversation_its_model(storage: Storage) -> None:
+    id = storage.create_conversation(ME).id
+    storage.add_message(ME, id, Role.USER, "質問", parent_id=None, model_id="no answer")
+    assert storage.conversation(ME, id).model_id == ""
+    for model_id in ("", "first", "second"):
+        storage.add_message(ME, id, Role.ASSISTANT, "答え", parent_id=None, model_id=model_id)
+    assert storage.conversation(ME, id).model_id == "first"
+
+
 def test_an_answer_that_is_being_written_is_exported_as_partial(storage: Storage) -> None:
     id = storage.create_conversation(ME).id
     storage.add_message(ME, id, Role.ASSISTANT, "途", parent_id=None, status=Status.WRITING)

@@ -68,6 +68,14 @@ def set_leaf(
     )
 
 
+def pin_model(db: sqlite3.Connection, conversation_id: str, model_id: str) -> None:
+    """Its model from now on, unless it has one already."""
+    db.execute(
+        "UPDATE conversations SET model_id = ? WHERE id = ? AND model_id = ''",
+        (clean(model_id), conversation_id),
+    )
+
+
 def newest(
     db: sqlite3.Connection, owner: str, limit: int, offset: int
 ) -> list[ConversationSummary]:

@@ -217,4 +217,15 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE postings (key INTEGER PRIMARY KEY, data BLOB NOT NULL)",
         "UPDATE documents SET status = 'waiting' WHERE status = 'ready'",
     ),
+    (
+        # A conversation that has answers goes on with the model that wrote the last one.
+        """
+        UPDATE conversations SET model_id = coalesce((
+            SELECT m.model_id FROM messages m
+            WHERE m.conversation_id = conversations.id AND m.role = 'assistant' AND m.model_id != ''
+            ORDER BY m.number DESC LIMIT 1
+        ), '')
+        WHERE model_id = ''
+        """,
+    ),
 )

@@ -166,7 +166,10 @@ class Storage:
         model_id: str = "",
         status: Status = Status.COMPLETE,
     ) -> Message:
-        """Adds the newest version below `parent_id` (None: a first message) and shows it."""
+        """Adds the newest version below `parent_id` (None: a first message) and shows it.
+
+        A conversation without a model of its own keeps that of its first answer.
+        """
         with self._database.write() as db:
             conversation = conversations.get(db, owner, conversation_id)
             if parent_id is not None:
@@ -183,6 +186,8 @@ class Storage:
                 status=status,
             )
             conversations.set_leaf(db, conversation.id, id, updated_at=time.time())
+            if role is Role.ASSISTANT:
+                conversations.pin_model(db, conversation.id, model_id)
             return messages.get(db, id)
 
     def update_message(
@@ -362,5 +367,7 @@ def _import(db: Connection, owner: str, archived: ArchivedConversation) -> str:
             created_at=message.created_at,
             evidence=message.evidence,
         )
+    answered_by = [one.model_id for one in archived.messages if one.role is Role.ASSISTANT]
+    conversations.pin_model(db, conversation.id, next(filter(None, reversed(answered_by)), ""))
     conversations.set_leaf(db, conversation.id, ids[archived.leaf])
     return conversation.id

@@ -191,6 +191,24 @@ def test_a_bad_model_file_is_one_sentence_and_others_still_answer(
     in_world(standin, tmp_path, test)
 
 
+def test_a_conversation_keeps_the_model_of_its_first_answer(standin: Path, tmp_path: Path) -> None:
+    async def test(world: World) -> None:
+        (world.models_dir / "other.gguf").write_bytes(standin.read_bytes())
+        chat = world.conversation(max_tokens=4)
+        async with world.pool.lease("other"):
+            pass
+        await world.ask(chat, "どちら？")
+        async with world.pool.lease("standin"):  # measured or loaded for something else
+            pass
+        assert world.pool.current_id == "standin"
+        assert world.chat.model_of(world.storage.conversation(ME, chat)).id == "other"
+        await world.ask(chat, "いまは？")
+        answers = [m for m in world.storage.path(ME, chat) if m.role is Role.ASSISTANT]
+        assert [answer.model_id for answer in answers] == ["other", "other"]
+
+    in_world(standin, tmp_path, test)
+
+
 @pytest.mark.thorough
 def test_two_models_answer_at_once(standin: Path, tmp_path: Path) -> None:
     async def test(world: World) -> None:

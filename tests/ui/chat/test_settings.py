@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 from tests.site import OWNER, Site
 from tests.ui.actions import conversation_of, send, until, wait_for_answer
 from tests.ui.conftest import OpenPage
+from webui.storage import Status
 
 pytestmark = pytest.mark.browser
 
@@ -36,6 +37,29 @@ def test_the_model_is_chosen_per_conversation(
     finally:
         own.unlink()
         site.storage.set_setting(OWNER, "model_id", "")
+
+
+@pytest.mark.thorough
+def test_a_conversation_stays_with_its_model_when_another_is_loaded(
+    open_page: OpenPage, site: Site
+) -> None:
+    chat = site.conversation(max_tokens=4)
+    page = open_page(f"/?chat={chat}")
+    models = page.get_by_role("combobox", name="モデル")
+    first = models.input_value()
+    send(page, "どのモデル")
+    wait_for_answer(page)
+    other = "kajogaki" if first == "standin" else "standin"
+    made = site.storage.create_conversation(OWNER, model_id=other, sampling={"max_tokens": 4})
+    page.goto(f"{site.url}/?chat={made.id}")
+    expect(models).to_have_value(other)
+    send(page, "こちらは")
+    wait_for_answer(page)
+    page.goto(f"{site.url}/?chat={chat}")
+    expect(models).to_have_value(first)
+    send(page, "いまは")
+    until(lambda: len(site.path(chat)) == 4 and site.path(chat)[-1].status is Status.COMPLETE)
+    assert site.path(chat)[-1].model_id == first
 
 
 @pytest.mark.thorough
