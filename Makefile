@@ -26,9 +26,10 @@ thorough: dev
 
 # On real weights, which are fetched into REAL (1.6 GB) unless they are there.
 REAL ?= build/real
+REAL_TESTS ?= real
 real: dev
 	$(VENV) -m tests.real.fetch $(REAL)
-	KAJOGAKI_REAL_MODELS=$(abspath $(REAL)) $(VENV) -m pytest -m real
+	KAJOGAKI_REAL_MODELS=$(abspath $(REAL)) $(VENV) -m pytest -m "$(REAL_TESTS)"
 
 lint: dev
 	$(VENV) -m ruff format --check .

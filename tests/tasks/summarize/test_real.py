@@ -17,6 +17,7 @@ ABSTRACT = ROOT / "tests" / "data" / "ask-llm-abstract.en.txt"
 
 pytestmark = [
     pytest.mark.real,
+    pytest.mark.content,
     pytest.mark.skipif(not FOLDER, reason="KAJOGAKI_REAL_MODELS names no folder of real weights"),
 ]
 

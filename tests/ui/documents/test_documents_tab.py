@@ -192,7 +192,7 @@ def test_a_scan_is_read_on_a_phone(open_page: OpenPage) -> None:
     paper.get_by_role("button", name="OCR で文字を読み取る").click()
     is_ready(page, "紙.pdf").get_by_role("button", name="紙.pdf", exact=True).click()
     panel = page.get_by_role("dialog", name="出典「紙.pdf」")
-    expect(panel).to_contain_text("OCR で読み取った文字です")
+    expect(panel).to_contain_text(re.compile("OCR（.+）で読み取った文字です"))
     expect(panel).to_contain_text(re.compile("有給休暇"))
     box = panel.bounding_box()
     assert box and (box["width"], box["height"]) == (PHONE["width"], PHONE["height"])

@@ -154,11 +154,11 @@ def test_from_an_empty_folder_to_a_comparison(visit: Visit, models_site: ModelsS
 
 @pytest.mark.thorough
 def test_a_folder_is_converted_and_a_bad_one_explained(
-    visit: Visit, models_site: ModelsSite, tmp_path: Path
+    visit: Visit, models_site: ModelsSite
 ) -> None:
     page = visit()
     page.locator("summary", has_text="Hugging Face のフォルダー").click()
-    source = llama_folder(tmp_path / "tiny-llama")
+    source = llama_folder(models_site.folder / "tiny-llama")  # a folder that the page may look into
     page.get_by_label("フォルダーの場所").fill(str(source))
     page.get_by_role("button", name="変換する").click()
     expect(model(page, "tiny-llama-F16")).to_be_visible(timeout=60_000)
@@ -167,7 +167,8 @@ def test_a_folder_is_converted_and_a_bad_one_explained(
     page.get_by_label("型", exact=True).select_option("Q8_0")
     page.get_by_role("button", name="変換する").click()
     expect(page.locator(".job.bad")).to_contain_text("tokenizer.json", timeout=60_000)
-    assert [path.name for path in models_site.folder.iterdir()] == ["tiny-llama-F16.gguf"]
+    names = sorted(path.name for path in models_site.folder.iterdir())
+    assert names == ["tiny-llama", "tiny-llama-F16.gguf"]
 
 
 @pytest.mark.thorough

@@ -6,13 +6,15 @@ Shared by the worker (full model) and nothing else; the front process has tokeni
 import ctypes
 import logging
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import llama_cpp.llama_cpp as ll
 import numpy as np
 
 from webui.engine.grammar.mask import PieceTable
-from webui.engine.worker.guide import Guides
+
+if TYPE_CHECKING:
+    from webui.engine.worker.guide import Guides
 
 log = logging.getLogger(__name__)
 
@@ -41,9 +43,11 @@ class Vocab:
         return PieceTable(self._spelled)
 
     @cached_property
-    def guides(self) -> Guides | None:
+    def guides(self) -> "Guides | None":
         """Quick masks for grammars; None for a vocabulary that llguidance does not take."""
         try:
+            from webui.engine.worker.guide import Guides  # late: 6 MB that most models never need
+
             return Guides(self._spelled, min(self.end_ids), self._tokenize)
         except Exception as error:  # a vocabulary comes out of a stranger's file
             log.warning("grammars are followed slowly: %s", error)
