@@ -110,13 +110,15 @@ def gguf_format(model: ModelFacts) -> PromptFormat:
         source, name=model.name, bos_token=model.bos_token, eos_token=model.eos_token
     )
     question = {"role": "user", "content": USER_PROBE}
-    if USER_PROBE not in template.render([question]).text:
+    probe = template.render([question]).text
+    if USER_PROBE not in probe:
         raise TemplateError("prompts.template_drops_text", name=model.name)
     tools = _tools_of(template)
     return PromptFormat(
         name=GGUF,
         template=template,
-        bos_text=model.bos_token,
+        # Many a vocabulary names a BOS that its model never saw: Qwen's <|endoftext|>.
+        bos_text=model.bos_token if probe.startswith(model.bos_token) else "",
         supports_system=_keeps_system(template, question),
         reasoning=_reasoning_in(source),
         thinking_switch=_thinking_switch_in(source),

@@ -102,6 +102,22 @@ def test_a_bos_that_the_file_wrongly_leaves_out_is_noticed(folder: Path) -> None
     assert findings(looked_at(tokenizer, chosen("llama2")))["bos_missing"] is Level.WARNING
 
 
+def test_a_file_that_names_a_bos_and_never_uses_it_is_right(folder: Path) -> None:
+    """Qwen2.5's official files: <|endoftext|> is named, add_bos is off, the template prints none.
+
+    The doctor asked to get them anew.
+    """
+    tokenizer = Tokenizer(byte_pairs(folder / "qwen.gguf", CHATML, bos="<|endoftext|>"))
+    source = FAMILIES["qwen3-2507"].format.template.source
+    model = ModelFacts("m", "", source, bos_token=tokenizer.bos_text)
+    choice = choose_family(FAMILIES, model)
+    assert choice.family == ""
+    assert findings(looked_at(tokenizer, choice, model))["bos_none"] is Level.OK
+    printing = ModelFacts("m", "", "{{ bos_token }}" + source, bos_token=tokenizer.bos_text)
+    choice = choose_family(FAMILIES, printing)
+    assert findings(looked_at(tokenizer, choice, printing))["bos_once"] is Level.OK
+
+
 def test_the_difference_from_the_files_own_template_is_shown(chatml: Tokenizer) -> None:
     source = FAMILIES["qwen3-2507"].format.template.source
     same = ModelFacts("m", "", source)
