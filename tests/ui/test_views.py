@@ -130,6 +130,7 @@ def test_the_meter_warns_only_when_something_is_left_out() -> None:
         ({"status": Status.ERROR, "stats": {"error": "具体的な一文"}}, "具体的な一文"),
         ({"status": Status.WRITING}, "書いています"),
         ({"stats": {"finish_reason": "length"}}, "最大トークン数"),
+        ({"stats": {"finish_reason": "repetition"}}, "同じ言葉の繰り返し"),
     ],
 )
 def test_an_answer_that_did_not_end_well_says_so(changes: dict[str, object], part: str) -> None:

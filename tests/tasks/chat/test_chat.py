@@ -262,3 +262,23 @@ def test_the_makers_recommendations_of_every_family_can_be_sampled_with() -> Non
         for item in fields(SamplingParams):
             if item.type is int:
                 assert type(getattr(params, item.name)) is int, (family.name, item.name)
+
+
+CIRCLES = {"grammar": 'root ::= "予算は増えました。" root', "max_tokens": 900}
+
+
+def test_an_answer_that_runs_in_circles_is_ended(standin: Path, tmp_path: Path) -> None:
+    """The smallest models wrote one word to the limit, a minute long."""
+
+    async def test(world: World) -> None:
+        chat = world.conversation(**CIRCLES)
+        last = (await world.ask(chat, "予算は？"))[-1]
+        assert (last.state, last.text) == (ReplyState.DONE, "予算は増えました。" * 2)
+        answer = world.storage.path(ME, chat)[-1]
+        assert (answer.content, answer.status) == (last.text, Status.COMPLETE)
+        assert answer.stats["finish_reason"] == "repetition"
+        assert answer.stats["completion_tokens"] < 600
+        wanted = world.conversation(**CIRCLES, ignore_eos=True)
+        assert (await world.ask(wanted, "予算は？"))[-1].stats["finish_reason"] == "length"
+
+    in_world(standin, tmp_path, test)

@@ -24,6 +24,7 @@ from webui.tasks.ask.inquiry import Asking
 from webui.tasks.ask.prompting import Wishes
 from webui.tasks.ask.result import answer_from
 from webui.tasks.chat.context import ContextUsage, fit_history
+from webui.tasks.chat.repetition import RepetitionGuard
 from webui.tasks.chat.reply import Draft, ReplyState, ReplyUpdate
 from webui.tasks.formats import Formats, known_variables
 from webui.tasks.sampling import sampling_of
@@ -261,7 +262,9 @@ async def _stream(
     engine: Engine, prompt: Prompt, draft: Draft
 ) -> AsyncGenerator[ReplyUpdate, None]:
     """The answer to `prompt`, as updates."""
-    draft.begin(prompt.parser, len(prompt.token_ids), prompt.usage.num_dropped_turns)
+    # Who asks to go on behind the end of an answer wants the length.
+    guard = None if prompt.sampling.ignore_eos else RepetitionGuard()
+    draft.begin(prompt.parser, len(prompt.token_ids), prompt.usage.num_dropped_turns, guard)
     shown_at = 0.0
     events = engine.generate(prompt.token_ids, prompt.sampling, prompt.stops)
     async with aclosing(events):
@@ -271,3 +274,5 @@ async def _stream(
             if draft.is_over or now - shown_at >= UPDATE_S:
                 shown_at = now
                 yield draft.current()
+            if draft.is_over:  # the guard may have ended it before the engine does
+                break

@@ -19,7 +19,9 @@ from webui.strings import Language
 from webui.tasks.ask.inquiry import AnswerUpdate
 from webui.tasks.ask.result import Answer
 from webui.tasks.chat.context import QuestionTooLongError
+from webui.tasks.chat.repetition import RepetitionGuard
 
+REPETITION = "repetition"  # why an answer ended; the engine's own reasons are FinishReasons
 SAVE_S = 1.0  # what a crash of the whole app may lose
 
 
@@ -71,15 +73,22 @@ class Draft:
         self._update = ReplyUpdate(message.id, ReplyState.LOADING)
         self._saved = False
         self._parser: ReasoningParser | None = None
+        self._guard: RepetitionGuard | None = None
 
     @property
     def is_over(self) -> bool:
         return self._update.is_over
 
     def begin(
-        self, parser: ReasoningParser, num_prompt_tokens: int, num_dropped_turns: int
+        self,
+        parser: ReasoningParser,
+        num_prompt_tokens: int,
+        num_dropped_turns: int,
+        guard: RepetitionGuard | None = None,
     ) -> None:
+        """With a `guard` an answer that runs in circles is over, whatever else would come."""
         self._parser = parser
+        self._guard = guard
         self._update = replace(
             self._update,
             state=ReplyState.QUEUED,
@@ -168,6 +177,17 @@ class Draft:
         if delta.finish_reason and delta.usage:
             stats = _engine_stats(delta.finish_reason, delta.usage)
             self.update(ReplyState.DONE, stats=self._stats(stats))
+            self._save(Status.COMPLETE)
+        elif self._guard:
+            self._end_circles(self._guard)
+
+    def _end_circles(self, guard: RepetitionGuard) -> None:
+        """The answer, or the reasoning before it, says the same again and again."""
+        name = "text" if self._update.text else "reasoning"
+        kept = guard.cut(getattr(self._update, name))
+        if kept is not None:
+            self.update(ReplyState.DONE, **{name: kept})
+            self.update(ReplyState.DONE, stats=self._stats({"finish_reason": REPETITION}))
             self._save(Status.COMPLETE)
 
     def _separate(self, delta: Delta) -> tuple[str, str]:

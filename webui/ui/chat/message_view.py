@@ -5,15 +5,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict
 
+from webui.engine.request import FinishReason
 from webui.storage import Message, Role, Status
 from webui.strings import Language, text
 from webui.tasks.chat.chat import ReplyState, ReplyUpdate
 from webui.tasks.chat.context import ContextUsage
+from webui.tasks.chat.reply import REPETITION
 from webui.ui.chat.evidence_view import EvidenceView, evidence_view
 from webui.ui.chat.markdown import StreamingMarkdown, plain_blocks, to_blocks
 
 MAX_FORMATTED_CHARS = 300_000  # of one transcript; to_blocks has a limit for each text of its own
 DRAWING_PAUSE = 4  # times as long as the drawing took
+CUTS: dict[str, str] = {FinishReason.LENGTH: "ui.cut_at_limit", REPETITION: "ui.cut_at_repetition"}
 NUM_TURNS_SHOWN = 10  # a turn: a question and its answer
 
 
@@ -212,17 +215,14 @@ def _message_view(
 
 def _notice(message: Message, language: Language) -> str:
     if message.role is Role.USER or message.status is Status.COMPLETE:
-        return text("ui.cut_at_limit", language) if _hit_limit(message) else ""
+        cut = CUTS.get(str(message.stats.get("finish_reason")))
+        return text(cut, language) if cut else ""
     recorded = message.stats.get("error")
     if isinstance(recorded, str) and recorded:
         return recorded
     if message.status is Status.PARTIAL and not (message.content or message.reasoning):
         return text("ui.answer_not_begun", language)
     return text(f"ui.answer_{message.status}", language)
-
-
-def _hit_limit(message: Message) -> bool:
-    return message.stats.get("finish_reason") == "length"
 
 
 def _first_inside(path: Sequence[Message], usage: ContextUsage | None) -> str:
