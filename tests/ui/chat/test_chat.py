@@ -287,3 +287,27 @@ def test_the_end_stays_in_sight_until_the_reader_scrolls_up(
     assert page.evaluate(far) > 200
     page.get_by_role("button", name="最新のメッセージへ").click()
     page.wait_for_function(f"{far} < 60")
+
+
+def test_the_first_stop_tells_of_no_problem(open_page: OpenPage, site: Site) -> None:
+    """An empty red box stayed until it was closed: an update of a component without a value."""
+    page = open_page(f"/?chat={site.conversation(**ENDLESS)}")
+    send(page, "長く書いて")
+    expect(page.locator(".live .answer .block").first).to_be_visible()
+    page.get_by_role("button", name="停止").click()
+    expect(page.get_by_role("button", name="送信")).to_be_visible()
+    for value in ("{visible: 'hidden'}", "{sentence: ''}", "{sentence: '困りました。'}"):
+        page.evaluate(f"kajogaki.problem(null, {{value: {value}}}, () => null)")
+    expect(page.locator(".toast")).to_have_text("困りました。")
+
+
+def test_an_answer_that_runs_in_circles_is_ended_and_says_so(
+    open_page: OpenPage, site: Site
+) -> None:
+    chat = site.conversation(grammar='root ::= "予算は増えました。" root', max_tokens=900)
+    page = open_page(f"/?chat={chat}")
+    send(page, "予算は？")
+    answer = wait_for_answer(page)
+    expect(answer.locator(".notice")).to_contain_text("同じ言葉の繰り返しになったため")
+    expect(answer.locator(".answer")).to_have_text("予算は増えました。予算は増えました。")
+    assert site.path(chat)[-1].content == "予算は増えました。" * 2

@@ -1,10 +1,11 @@
 """What a reader can set, in a real browser: sampling, presets, model, colours, language."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.site import OWNER, Site
 from tests.ui.actions import conversation_of, send, until, wait_for_answer
@@ -176,3 +177,74 @@ def test_english_is_remembered(page: Page) -> None:
     page.get_by_role("button", name="Generation settings").click()
     expect(page.locator("#knob-temperature")).to_contain_text("Temperature")
     assert page.evaluate("document.documentElement.lang") == "en"
+
+
+def paste(page: Page, box: Locator, text: str) -> None:
+    """From the clipboard, as Ctrl+V does, which no key press tells of."""
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.evaluate("text => navigator.clipboard.writeText(text)", text)
+    box.click()
+    page.keyboard.press("Control+V")
+
+
+def compose(page: Page, box: Locator, text: str) -> None:
+    box.click()
+    method = page.context.new_cdp_session(page)
+    whole = {"text": text, "selectionStart": len(text), "selectionEnd": len(text)}
+    method.send("Input.imeSetComposition", whole)
+    method.send("Input.insertText", {"text": text})
+
+
+@pytest.mark.parametrize("enter", [compose, pytest.param(paste, marks=pytest.mark.thorough)])
+def test_a_system_prompt_is_kept_however_it_was_entered(
+    open_page: OpenPage, site: Site, enter: Callable[[Page, Locator, str], None]
+) -> None:
+    """What an input method or the clipboard brought was used by no answer, and lost."""
+    chat = site.conversation("設定", "はい")
+
+    def kept() -> str:
+        return site.storage.conversation(OWNER, chat).system_prompt
+
+    page = open_page(f"/?chat={chat}")
+    page.get_by_role("button", name="生成の設定").click()
+    box = page.locator("#system-prompt textarea")
+    enter(page, box, "敬語で答えてください。")
+    expect(page.locator("#panel").get_by_role("status")).to_have_text("保存しました")
+    assert kept() == "敬語で答えてください。"
+    page.keyboard.press("Control+A")
+    page.keyboard.press("Delete")
+    until(lambda: kept() == "")
+    enter(page, box, "短く。")
+    page.locator("#composer textarea").click()
+    until(lambda: kept() == "短く。")
+    page.reload()
+    expect(box).to_have_value("短く。")
+
+
+@pytest.mark.thorough
+def test_a_pasted_value_is_kept(open_page: OpenPage, site: Site) -> None:
+    chat = site.conversation("設定", "はい")
+    page = open_page(f"/?chat={chat}")
+    page.get_by_role("button", name="生成の設定").click()
+    for name, value in (("#knob-temperature input[type=number]", "0.3"), ("#knob-seed input", "7")):
+        box = page.locator(name)
+        box.fill("")
+        paste(page, box, value)
+    until(
+        lambda: site.storage.conversation(OWNER, chat).sampling == {"temperature": 0.3, "seed": 7}
+    )
+
+
+@pytest.mark.thorough
+def test_what_was_just_typed_goes_to_the_conversation_it_was_typed_in(
+    open_page: OpenPage, site: Site
+) -> None:
+    chat = site.conversation("設定", "はい", title="はじめの会話")
+    other = site.conversation("別", "はい", title="別の会話")
+    page = open_page(f"/?chat={chat}")
+    page.get_by_role("button", name="生成の設定").click()
+    compose(page, page.locator("#system-prompt textarea"), "敬語で。")
+    page.get_by_role("link", name="別の会話").click()
+    until(lambda: site.storage.conversation(OWNER, chat).system_prompt == "敬語で。")
+    expect(page.locator("#system-prompt textarea")).to_have_value("")
+    assert site.storage.conversation(OWNER, other).system_prompt == ""

@@ -21,7 +21,8 @@ export function toast(sentence, { action, isError = false } = {}) {
 
 /** What went wrong on the server, from the component that tells it. */
 export function problem(element, props, watch) {
-  follow(props, watch, ({ sentence }) => toast(sentence, { isError: true }));
+  // An event without a problem can leave a value without a sentence.
+  follow(props, watch, ({ sentence }) => sentence && toast(sentence, { isError: true }));
 }
 
 /** Gradio tells of a lost connection in English only; its toasts are hidden and told by ours. */

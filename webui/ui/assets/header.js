@@ -35,9 +35,51 @@ function nameTab() {
   document.title = title ? `${title} — Kajogaki` : "Kajogaki";
 }
 
-export function panelHead(element) {
-  element.replaceChildren(h("div", { class: "panel-head" }, h("h2", {}, t("settings")),
+const KEEP_AFTER_MS = 300; // without a key
+const KEPT_SHOWN_MS = 3000;
+
+/** The settings' head; it keeps what is set, however it was entered, and says so. */
+export function panelHead(element, props, watch) {
+  const kept = h("span", { class: "panel-kept", role: "status" });
+  element.replaceChildren(h("div", { class: "panel-head" }, h("h2", {}, t("settings")), kept,
     iconButton("close", t("close"), togglePanel)));
+  let clearing = 0;
+  follow(props, watch, (news) => {
+    if (news.kept !== state.conversation) return;
+    kept.textContent = t("settings_kept");
+    clearTimeout(clearing);
+    clearing = setTimeout(() => { kept.textContent = ""; }, KEPT_SHOWN_MS);
+  });
+  keepSettings(element.closest("#panel"));
+}
+
+/** Typed, pasted, deleted, composed by an input method, or put right by Gradio on leaving. */
+function keepSettings(panel) {
+  const isSetting = (event) => event.target.closest("#system-prompt, [id^='knob-']");
+  let waiting = 0;
+  let changed = null; // {conversation} since the box was entered
+  const keep = () => {
+    clearTimeout(waiting);
+    waiting = 0;
+    send("settings", changed);
+  };
+  const keepLater = (event) => {
+    if (event.isComposing || !isSetting(event)) return;
+    changed = { conversation: state.conversation };
+    clearTimeout(waiting);
+    waiting = setTimeout(keep, KEEP_AFTER_MS);
+  };
+  panel.addEventListener("input", keepLater);
+  panel.addEventListener("compositionend", keepLater);
+  panel.addEventListener("focusout", (event) => {
+    if (!changed || !isSetting(event)) return;
+    clearTimeout(waiting);
+    waiting = setTimeout(() => { keep(); changed = null; }); // after Gradio's own handlers
+  });
+  on("opening", () => {
+    if (waiting) keep();
+    changed = null;
+  });
 }
 
 function drawModels(models, view) {

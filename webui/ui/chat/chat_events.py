@@ -184,32 +184,38 @@ class ChatEvents:
         header = header_view.header_view(self._application, owner, wanted, language)
         return header, *sampling_values.rebased(panel, before, after)
 
-    def on_settings(self, request: gr.Request, conversation_id: object, *panel: Any) -> None:
-        """A knob moved: keep it with the conversation. A new one takes the panel when it begins."""
-        owner, language = _reader(request)
-        wanted = text_of({"conversation": conversation_id}, "conversation")
-        base = self._recommended(owner, conversation_id)
+    def on_settings(self, event: gr.EventData, request: gr.Request, *panel: Any) -> Any:
+        """The panel changed: keep it with the conversation, and say so."""
+        owner, _ = _reader(request)
+        return self._keep_panel(owner, text_of(event._data, "conversation"), panel)
+
+    def _keep_panel(self, owner: str, conversation_id: str, panel: Sequence[Any]) -> Any:
+        """What to tell the panel's head; a new conversation takes the panel when it begins."""
+        base = recommended(self._application, owner, conversation_id)
         system_prompt, sampling = sampling_values.from_panel(panel, base)
-        if wanted:
-            kept = self._application.storage.conversation(owner, wanted).sampling
-            manner: dict[str, Any] = {
-                name: kept[name] for name in ("thinking", "variables") if name in kept
-            }
-            self._application.storage.update_conversation(
-                owner, wanted, system_prompt=system_prompt, sampling={**sampling, **manner}
-            )
+        if not conversation_id:
+            return gr.skip()
+        kept = self._application.storage.conversation(owner, conversation_id).sampling
+        manner: dict[str, Any] = {
+            name: kept[name] for name in ("thinking", "variables") if name in kept
+        }
+        self._application.storage.update_conversation(
+            owner, conversation_id, system_prompt=system_prompt, sampling={**sampling, **manner}
+        )
+        return {"kept": conversation_id, "nonce": secrets.token_hex(4)}
 
     def on_choose_preset(
         self, request: gr.Request, conversation_id: object, preset_id: object
     ) -> list[Any]:
-        owner, language = _reader(request)
+        """[panel's head, *panel values]"""
+        owner, _ = _reader(request)
         wanted = text_of({"preset": preset_id or ""}, "preset")
         base = self._recommended(owner, conversation_id)
         values = sampling_values.preset_values(self._application, owner, wanted, base)
         if values is None:
-            return [gr.skip() for _ in sampling_values.panel_values("", {})]
-        self.on_settings(request, conversation_id, *values)
-        return values
+            return [gr.skip() for _ in ["head", *sampling_values.panel_values("", {})]]
+        shown = text_of({"conversation": conversation_id}, "conversation")
+        return [self._keep_panel(owner, shown, values), *values]
 
     def on_save_preset(
         self, request: gr.Request, conversation_id: object, name: object, *panel: Any

@@ -30,6 +30,7 @@ BRIDGE_EVENTS = (
     "model",
     "shorten",
     "documents",
+    "settings",
 )
 # Every event: not in the API's docs, no progress overlay, never dropped while another one runs.
 QUIET: dict[str, Any] = {
@@ -142,19 +143,13 @@ def wire_chat(demo: gr.Blocks, tab: ChatTab, panel: SettingsPanel, events: ChatE
 
 def _wire_panel(tab: ChatTab, panel: SettingsPanel, events: ChatEvents) -> None:
     of_conversation = {**RAW, "js": WITH_CONVERSATION}
-    _wire(
-        tab,
-        partial(gr.on, [component.input for component in panel.values]),
-        events.on_settings,
-        [],
-        of_conversation,
-        inputs=[tab.conversation_id, *panel.values],
-    )
+    # Not the components' own `input`: it says nothing of what is pasted, deleted or composed.
+    _wire(tab, tab.bridge.settings, events.on_settings, [panel.head], RAW, inputs=panel.values)
     _wire(
         tab,
         panel.preset.input,
         events.on_choose_preset,
-        panel.values,
+        [panel.head, *panel.values],
         of_conversation,
         inputs=[tab.conversation_id, panel.preset],
     )

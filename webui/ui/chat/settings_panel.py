@@ -13,8 +13,9 @@ from webui.ui.chat.sampling_values import KNOBS, MAX_PRESET_NAME_CHARS, panel_va
 
 @dataclass(frozen=True, slots=True)
 class SettingsPanel:
-    """`values` in the order of sampling_values.panel_values."""
+    """`values` in the order of sampling_values.panel_values; `head` tells when they are kept."""
 
+    head: gr.HTML
     values: list[Component]
     preset: gr.Dropdown
     preset_name: gr.Textbox
@@ -26,8 +27,10 @@ def build_panel(label: gr.I18n) -> SettingsPanel:
     """The components; `label(key)` is a string of [ui] in the reader's language."""
     defaults = panel_values("", {})
     with gr.Column(elem_id="panel", min_width=0):
-        gr.HTML(
-            html_template=" ", js_on_load="kajogaki.panelHead(element)", apply_default_css=False
+        head = gr.HTML(
+            html_template=" ",
+            js_on_load="kajogaki.panelHead(element, props, watch)",
+            apply_default_css=False,
         )
         gr.HTML(html_template=" ", js_on_load="kajogaki.manner(element)", apply_default_css=False)
         preset = gr.Dropdown(
@@ -77,5 +80,5 @@ def build_panel(label: gr.I18n) -> SettingsPanel:
             interactive=True,
         )
     return SettingsPanel(
-        [system_prompt, *sliders, seed], preset, preset_name, save_preset, delete_preset
+        head, [system_prompt, *sliders, seed], preset, preset_name, save_preset, delete_preset
     )
