@@ -311,3 +311,19 @@ def test_an_answer_that_runs_in_circles_is_ended_and_says_so(
     expect(answer.locator(".notice")).to_contain_text("同じ言葉の繰り返しになったため")
     expect(answer.locator(".answer")).to_have_text("予算は増えました。予算は増えました。")
     assert site.path(chat)[-1].content == "予算は増えました。" * 2
+
+
+def test_the_built_in_model_offers_only_what_it_can_do(open_page: OpenPage, site: Site) -> None:
+    """It was offered for mails, and refused to write them."""
+    page = open_page()
+    chips = page.locator(".suggestions button")
+    expect(chips).to_have_count(3)
+    try:
+        page.get_by_role("combobox", name="モデル").select_option("kajogaki")
+        expect(chips).to_have_text(["文章を箇条書きに要約する", "資料を読み込んで質問する"])
+        page.reload()
+        expect(chips).to_have_count(2)
+        chips.first.click()
+        expect(page.locator("#summary-view textarea")).to_be_visible()
+    finally:
+        site.storage.set_setting(OWNER, "model_id", "")

@@ -11,6 +11,7 @@ import { waysToFit } from "./fitting.js";
 import { showEvidence } from "./evidence.js";
 import { typeset } from "./math.js";
 import { editor, tools } from "./message_tools.js";
+import { showView } from "./navigation.js";
 
 const NEAR_END_PX = 80;
 const HANDLED_MS = 600; // scrolling goes on so long after a turn of the wheel
@@ -18,6 +19,8 @@ const JOIN_AGAIN_MS = 1500; // if an answer is being written and none of it has 
 const TURNS_MORE = 20;
 const LONG_MESSAGE_CHARS = 3000;
 const SUGGESTIONS = ["suggestion_1", "suggestion_2", "suggestion_3"];
+// What the built-in model does well has views of its own; it writes no mails.
+const BUILTIN_SUGGESTIONS = { suggestion_summary: "summary", suggestion_documents: "documents" };
 
 export function transcript(element, props, watch) {
   const column = h("div", { class: "messages" });
@@ -33,6 +36,7 @@ export function transcript(element, props, watch) {
   on("opening", (id) => { if (!id) view.show(blank()); });
   on("live", (value) => view.takeLive(value));
   on("jobs", (jobs) => view.onJobs(jobs));
+  on("note", ({ isBuiltin }) => view.suggestFor(isBuiltin));
   if (!state.conversation) view.show(blank());
 }
 
@@ -56,6 +60,7 @@ class Transcript {
   #drawn = new Map(); // message id -> {signature, node}
   #view = blank();
   #live = null; // a LiveAnswer
+  #isBuiltin = false; // the built-in model answers
   #problem = null; // an error that belongs to no message
   #atEnd = true; // then it stays there, whatever grows
   #top = 0; // where the reader was
@@ -157,6 +162,12 @@ class Transcript {
     if (this.#atEnd) this.toEnd();
   }
 
+  suggestFor(isBuiltin) {
+    if (this.#isBuiltin === Boolean(isBuiltin)) return;
+    this.#isBuiltin = Boolean(isBuiltin);
+    if (this.#column.querySelector(".greeting")) this.#draw();
+  }
+
   #draw() {
     const { messages, num_earlier: numEarlier } = this.#view;
     const active = state.lives.get(this.#view.conversation);
@@ -173,7 +184,7 @@ class Transcript {
     });
     this.#drawn = shown;
     nodes.push(...this.#end(active));
-    sync(this.#column, nodes.length ? nodes : [greeting()]);
+    sync(this.#column, nodes.length ? nodes : [greeting(this.#isBuiltin)]);
     this.#column.parentElement.setAttribute("aria-busy", String(Boolean(active)));
   }
 
@@ -314,11 +325,14 @@ function codeButton(button) {
   button.replaceChildren(icon("copy"));
 }
 
-function greeting() {
+function greeting(isBuiltin) {
+  const suggestions = isBuiltin
+    ? Object.entries(BUILTIN_SUGGESTIONS).map(([key, view]) => [key, () => showView(view)])
+    : SUGGESTIONS.map((key) => [key, () => emit("compose", t(key))]);
   return h("div", { class: "greeting" },
     h("h2", {}, t("greeting")), h("p", {}, t("greeting_detail")),
-    h("div", { class: "suggestions" }, SUGGESTIONS.map((key) => h("button",
-      { type: "button", onclick: () => emit("compose", t(key)) }, t(key)))));
+    h("div", { class: "suggestions" }, suggestions.map(([key, onclick]) => h("button",
+      { type: "button", onclick }, t(key)))));
 }
 
 function notice(sentence, actions, isProblem = true) {
