@@ -127,6 +127,9 @@ def test_the_switch_belongs_to_the_conversation(page: Page, site: Site, chunk: C
     expect(use).to_have_attribute("aria-pressed", "false")
     page.goto(f"{site.url}/?chat={made}")
     expect(use).to_have_attribute("aria-pressed", "true")
+    which = page.get_by_role("button", name="使う資料を選ぶ")
+    expect(which).to_contain_text("マイ資料")  # it said 選んだ資料 1 件 until the dialog was opened
+    expect(page.get_by_role("dialog")).to_have_count(0)
     use.click()
     expect(use).to_have_attribute("aria-pressed", "false")
     page.reload()

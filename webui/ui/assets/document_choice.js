@@ -9,6 +9,7 @@ const OFF = { is_on: false, collection_ids: [], document_ids: [] };
 
 let choice = atFirst();
 let offered = null; // collections with their documents, once they have been asked for
+let asksFor = ""; // what they were asked for: "name" of what is chosen, "dialog"
 let parts = null;
 
 /** A new conversation begins without documents; which ones were chosen last is remembered. */
@@ -22,7 +23,7 @@ export const documentChoice = () => choice;
 export function documentSwitch() {
   const toggle = h("button", { type: "button", class: "use", onclick: () => change({ is_on: !choice.is_on }) },
     icon("books"), h("span", {}, t("use_documents")));
-  const which = h("button", { type: "button", class: "which", "aria-haspopup": "dialog", onclick: () => act("choices") });
+  const which = h("button", { type: "button", class: "which", "aria-haspopup": "dialog", onclick: () => ask("dialog") });
   const node = h("div", { class: "documents-switch" }, toggle, which);
   parts = { toggle, which, node };
   draw();
@@ -31,12 +32,23 @@ export function documentSwitch() {
 
 on("opening", (id) => { if (!id) { choice = atFirst(); draw(); } });
 on("shown", (view) => { if (view.conversation) { choice = view.documents; draw(); } });
-on("choices", (collections) => { offered = collections; draw(); choose(); });
+on("choices", (collections) => { 
+  const isForDialog = asksFor === "dialog";
+  offered = collections;
+  asksFor = "";
+  draw();
+  if (isForDialog) choose();
+});
 on("ask", ({ question, documents }) => {
   choice = documents;
   draw();
   emit("run", { action: "send", text: question });
 });
+
+function ask(what) {
+  asksFor = what;
+  act("choices");
+}
 
 function change(changes) {
   choice = { ...choice, ...changes };
@@ -60,6 +72,7 @@ function draw() {
 function named() {
   if (isEverything()) return t("all_documents");
   const count = choice.collection_ids.length + choice.document_ids.length;
+  if (count === 1 && !offered && choice.is_on && !asksFor) ask("name");
   if (count === 1 && offered) {
     const all = offered.flatMap((one) => [one, ...one.documents]);
     const [id] = [...choice.collection_ids, ...choice.document_ids];
