@@ -26,6 +26,11 @@ _DECISION = re.compile(
     r"|\b(?:decid|decision|agreed|approv|reject|deadline|due|must|shall)\w*",
     re.IGNORECASE,
 )
+_DECIDED = re.compile(  # what was decided, said as such: no date or number weighs more
+    "ことに(?:決定|決め|決ま)|(?:決定|可決|否決|決議|議決|承認|了承|採択)(?:する|した|します|しました|された)"
+    r"|\b(?:decided|resolved|approved|rejected|adopted|agreed) (?:to|that|by|on)\b",
+    re.IGNORECASE,
+)
 _NEGATION = re.compile(
     r"ない|なかった|ず、|せず|禁じ|不可|失敗|\b(?:not|no|never|cannot|fail\w*)\b"
 )
@@ -38,6 +43,7 @@ _PROCEDURE = re.compile(
 _LEANING = re.compile("^(?:これ|それ|この|その|そこ|ここ|彼|また、|なお、|ただし|一方)")
 _DANGLING = re.compile("[「（(]$|[：:]$")
 NUMBER, NAME, SIGN, NEGATION, PROCEDURE, LEANING = 0.16, 0.06, 0.14, 0.07, -0.3, -0.08
+DECIDED = 0.3
 FULL_CHARS = 24  # a shorter sentence says less
 
 
@@ -62,6 +68,7 @@ def _signs(sentence: str) -> float:
     score = min(3, len(numbers_in(sentence))) * NUMBER
     score += min(3, len(names_in(sentence, language))) * NAME
     score += SIGN * (bool(_CONCLUSION.search(sentence)) + 2 * bool(_DECISION.search(sentence)))
+    score += DECIDED * bool(_DECIDED.search(sentence))
     score += NEGATION * bool(_NEGATION.search(sentence))
     score += PROCEDURE * bool(_PROCEDURE.search(sentence) or _DANGLING.search(sentence))
     return score + LEANING * bool(_LEANING.search(sentence))
