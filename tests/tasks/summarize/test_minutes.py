@@ -100,5 +100,15 @@ def test_lines_of_speakers_are_turns(standin: Path, tmp_path: Path) -> None:
     in_world(standin.parent, tmp_path, test)
 
 
+def test_the_head_of_minutes_says_nothing() -> None:
+    """日時 and 出席者 were taken for speakers."""
+    head = "日時: 2026年11月20日 14時から\n出席者: 田中、佐藤\n場所：第2会議室\n"
+    source = pasted(
+        head + "田中: 始めます。\n佐藤: 面積を見直した。\n田中: 承認する。\n佐藤: 次回は月曜。"
+    )
+    assert {place.name for _, place in source.marks} == {"田中", "佐藤"}
+    assert source.speaker(0, 10) == ""
+
+
 def test_prose_is_no_meeting() -> None:
     assert not pasted("場所：東京\n本文が続く。これは会議ではない。\n別の段落である。").marks

@@ -28,6 +28,11 @@ MAX_CHARS = 5_000_000
 MIN_TURNS, TURNS_SHARE = 3, 0.5  # of the lines, from which on they are what people said
 
 _SPEAKER = re.compile(r"([^\s:：。、「」|#・\-*0-9][^:：。、「」|]{0,15}?)\s?[:：]\s*\S")
+_HEAD = re.compile(  # of minutes: what is told of the meeting, not said in it
+    "日時|日付|開催|時間|場所|会場|出席|欠席|参加|列席|傍聴|議題|議案|件名|資料|配布|目的|記録|作成|次第|連絡先|備考"
+    r"|(?:date|time|place|venue|present|absent|attend\w*|agenda|subject|minutes)$",
+    re.IGNORECASE,
+)
 
 
 class EmptySourceError(AppError):
@@ -149,14 +154,19 @@ def _spoken(text: str) -> list[Page]:
     if is_transcript(text):
         return read_transcript(text)
     lines = [line for line in text.split("\n") if line.strip()]
-    named = [_SPEAKER.match(line) for line in lines]
-    if sum(match is not None for match in named) < max(MIN_TURNS, len(lines) * TURNS_SHARE):
+    named = [_speaker_of(line) for line in lines]
+    if sum(map(bool, named)) < max(MIN_TURNS, len(lines) * TURNS_SHARE):
         return []
     page, speaker = PageText(), ""
-    for line, match in zip(lines, named, strict=True):
-        speaker = match[1] if match else speaker
+    for line, name in zip(lines, named, strict=True):
+        speaker = name or speaker
         page.add(line, Where(PlaceKind.TIME, speaker) if speaker else None)
     return page.finished()
+
+
+def _speaker_of(line: str) -> str:
+    match = _SPEAKER.match(line)
+    return match[1] if match and not _HEAD.match(match[1]) else ""
 
 
 def _unwrapped_page(page: Page) -> Page:
