@@ -49,7 +49,8 @@ def test_a_model_is_listed_with_what_its_header_says(
 ) -> None:
     shutil.copy(standin, models_dir / "My Model.gguf")
     spec = only(catalog)
-    assert (spec.id, spec.name) == ("My Model", "Kajogaki stand-in")
+    assert (spec.id, spec.name) == ("My Model", "My Model F32")
+    assert spec.formal_name == "Kajogaki stand-in"
     assert (spec.architecture, spec.quantization, spec.n_ctx_train) == ("llama", "F32", 8192)
     assert spec.chat_template == script.CHAT_TEMPLATE
     assert spec.n_params > 1_000_000
@@ -171,6 +172,32 @@ def test_ids_and_shown_names_are_unique(catalog: Catalog, models_dir: Path) -> N
     specs = catalog.models()
     assert len({spec.id for spec in specs}) == 4
     assert len({spec.name for spec in specs}) == 4
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("qwen2.5-coder-1.5b-instruct-q4_k_m.gguf", "qwen2.5-coder-1.5b-instruct Q4_K_M"),
+        ("SmolLM2-135M-Instruct.Q4_K_M.gguf", "SmolLM2-135M-Instruct Q4_K_M"),
+        ("plain.gguf", "plain Q4_K_M"),
+        ("Q4_K_M.gguf", "Q4_K_M Q4_K_M"),
+        ("LFM2.5-1.2B-JP-202606-Q4_K_M.gguf", "LFM2.5-1.2B-JP-202606 Q4_K_M"),
+    ],
+)
+def test_a_model_is_called_by_its_file_not_by_what_its_header_claims(
+    catalog: Catalog, models_dir: Path, file: str, expected: str
+) -> None:
+    stated = raw.string("general.name", "Mix1 Ep2 AWQ")
+    (models_dir / file).write_bytes(raw.model(stated, raw.u32("general.file_type", 15)))
+    assert only(catalog).name == expected
+
+
+def test_no_two_files_are_called_alike(catalog: Catalog, models_dir: Path) -> None:
+    for name in ("a-Q4_K_M.gguf", "a.gguf", "A.q4_k_m.gguf", "b.gguf"):
+        (models_dir / name).write_bytes(raw.model(raw.u32("general.file_type", 15)))
+    names = [spec.name for spec in own_models(catalog)]
+    assert len({name.casefold() for name in names}) == 4
+    assert "b Q4_K_M" in names
 
 
 def test_names_are_one_short_printable_line(catalog: Catalog, models_dir: Path) -> None:

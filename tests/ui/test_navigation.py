@@ -1,5 +1,7 @@
 """From view to view in a real browser: tabs, addresses, keys, the bar of a phone."""
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -70,3 +72,32 @@ def test_beside_the_chat_stands_one_pane(page: Page) -> None:
     expect(page.locator("#panel")).to_be_hidden()
     page.get_by_role("button", name="生成の設定").click()
     expect(page.locator("#inspector")).to_be_hidden()
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("width", [1024, 1101, 1280, 1440])
+def test_the_header_keeps_title_and_buttons_beside_every_pane(
+    open_page: OpenPage, site: Site, width: int
+) -> None:
+    chat = site.conversation("問い", "答え", title="明日の会議で使う資料の題名を相談する会話")
+    page = open_page(f"/?chat={chat}", viewport={"width": width, "height": 800})
+    for pane in ("panel-open", "inspector-open", "source-open"):
+        page.evaluate("name => document.documentElement.classList.add(name)", pane)
+        expect(page.locator("#header .head-title")).to_have_text(re.compile("明日の会議"))
+        header = page.evaluate(MEASURED)
+        assert header["overflow"] <= 0, (width, pane, header)
+        assert header["title"] >= 48, (width, pane, header)
+        assert min(header["buttons"]) >= 30, (width, pane, header)
+        page.evaluate("name => document.documentElement.classList.remove(name)", pane)
+
+
+MEASURED = """() => {
+  const head = document.querySelector("#header .head"), edge = head.getBoundingClientRect().right;
+  const shown = [...head.children].filter((one) => one.checkVisibility() && !one.popover);
+  return {
+    overflow: Math.max(...shown.map((one) => one.getBoundingClientRect().right - edge)),
+    title: head.querySelector(".head-title").getBoundingClientRect().width,
+    buttons: [...head.querySelectorAll(".icon-button")].filter((one) => one.checkVisibility())
+      .map((one) => one.getBoundingClientRect().width),
+  };
+}"""

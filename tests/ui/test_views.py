@@ -94,8 +94,13 @@ def test_statistics_are_four_numbers_with_units() -> None:
 
 
 def drawn(one: Message) -> MessageView:
-    (view,) = message_views([one], [one], None, JA)
+    (view,) = message_views([one], [one], None, JA, "Model {}".format)
     return view
+
+
+def test_an_answer_says_which_model_wrote_it() -> None:
+    assert drawn(replace(message(1, Role.ASSISTANT), model_id="m"))["model"] == "Model m"
+    assert drawn(message(0, Role.USER))["model"] == ""
 
 
 def test_the_last_turns_begin_with_a_question() -> None:
@@ -105,11 +110,11 @@ def test_the_last_turns_begin_with_a_question() -> None:
 
 
 def test_the_first_turn_inside_the_window_is_marked() -> None:
-    views = message_views(turns(4), turns(4), ContextUsage(4000, 4096, 4, 2), JA)
+    views = message_views(turns(4), turns(4), ContextUsage(4000, 4096, 4, 2), JA, str)
     assert [view["id"] for view in views if view["begins_window"]] == ["m4"]
     assert not any(
         view["begins_window"]
-        for view in message_views(turns(4), turns(4), ContextUsage(9, 99, 4, 0), JA)
+        for view in message_views(turns(4), turns(4), ContextUsage(9, 99, 4, 0), JA, str)
     )
 
 

@@ -9,7 +9,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,13 +16,13 @@ from webui.errors import AppError
 from webui.models.entries import Entries, load_entries
 from webui.models.file_types import quantization_of
 from webui.models.gguf import BadGgufError, GgufHeader, check_values, read_header, shown_name
+from webui.models.labels import MAX_NAME_LENGTH, free_name, label, label_of_file, own_names
 from webui.models.remotes import BadRemoteError, Remote, is_remote, load_remote
 
 STANDIN_ID = "standin"
 BUILTIN_ID = "kajogaki"
 STANDIN_TIMEOUT_S = 120
 SPLIT_NAME = re.compile(r"(?P<stem>.+)-(?P<part>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
-MAX_NAME_LENGTH = 80
 MAX_KNOWN_CHARS = 500  # of the ids that the error about an unknown one lists
 MAX_DEPTH = 3  # folders below the models folder: maker/model/quantisation
 MAX_SCANNED = 20_000  # files and folders
@@ -44,7 +43,8 @@ class ModelSpec:
 
     id: str  # unique; the file's stem
     path: Path
-    name: str  # as shown
+    name: str  # as shown: the catalogue's, else the file's, with the quantisation; no two alike
+    stated_name: str = ""  # as the file's header says; often wrong, never shown alone
     architecture: str = ""
     n_params: int = 0
     quantization: str = ""
@@ -66,6 +66,11 @@ class ModelSpec:
         for suffix in filter(None, (self.quantization, self.quantization.lower(), "F16", "f16")):
             stem = stem.removesuffix(f"-{suffix}").removesuffix(f".{suffix}")
         return stem
+
+    @property
+    def formal_name(self) -> str:
+        """What its makers call it: a prompt format is known by that."""
+        return self.stated_name or self.name
 
     @property
     def problem(self) -> str:
@@ -106,7 +111,7 @@ class Catalog:
         """
         entries = self.entries()
         found = [_joined(spec, entries) for path in self._paths() if (spec := self._spec(path))]
-        specs = _with_own_names(_with_own_ids(found + self._remotes())) + self._builtin()
+        specs = _with_own_names(_with_own_ids(found + self._remotes()) + self._builtin())
         if self._standin_path.exists() or not any(spec.error is None for spec in specs):
             specs.append(self._standin())
         return specs
@@ -124,6 +129,11 @@ class Catalog:
         raise UnknownModelError(
             "catalog.unknown_model", model_id=model_id[:200], known=known[:MAX_KNOWN_CHARS]
         )
+
+    def name_of(self, model_id: str) -> str:
+        """How a model is called, also one whose file has gone."""
+        names = {spec.id: spec.name for spec in self.models()}
+        return names.get(model_id) or label_of_file(_clean(model_id[:200]))
 
     def default(self) -> ModelSpec:
         """The largest chat model that fits the memory, else any other; ours come last."""
@@ -156,7 +166,9 @@ class Catalog:
     def _builtin(self) -> list[ModelSpec]:
         path = self._builtin_dir / f"{BUILTIN_ID}.gguf"
         spec = self._spec(path) if path.exists() else None
-        return [replace(spec, id=BUILTIN_ID, is_builtin=True)] if spec else []
+        if spec is None:
+            return []
+        return [replace(spec, id=BUILTIN_ID, name=spec.formal_name, is_builtin=True)]
 
     def _remotes(self) -> list[ModelSpec]:
         """Models of other servers, as the user's entries name them."""
@@ -185,7 +197,7 @@ class Catalog:
             except StandinError as error:
                 self._standin_error = error
         spec = spec or _broken(self._standin_path, self._standin_error)
-        return replace(spec, id=STANDIN_ID, is_standin=True)
+        return replace(spec, id=STANDIN_ID, name=spec.formal_name, is_standin=True)
 
     def _paths(self) -> list[Path]:
         """Candidates, also in folders: no hidden files, of a split model only the first part."""
@@ -249,7 +261,11 @@ def _plain_id(model_id: str) -> str:
 def _joined(spec: ModelSpec, entries: Entries) -> ModelSpec:
     """The file's facts with what the catalogue knows of it; the file's own name tells which."""
     found = entries.of_file(spec.path.name)
-    return replace(spec, entry_id=found[0].id, family=found[0].family) if found else spec
+    if not found:
+        return spec
+    entry = found[0]
+    name = spec.name if spec.error else label(_clean(entry.name), spec.quantization)
+    return replace(spec, name=name, entry_id=entry.id, family=entry.family)
 
 
 def _stamp(path: Path) -> tuple[str, int, int]:
@@ -295,7 +311,8 @@ def _read_spec(path: Path, parts: list[Path]) -> ModelSpec | None:
     return ModelSpec(
         id=_stem(path),
         path=path,
-        name=_clean(header.string("general.name")) or _stem(path),
+        name=label(_stem(path), quantization_of(header)),
+        stated_name=_clean(header.string("general.name")),
         architecture=architecture,
         n_params=sum(one.n_params for one in (header, *rest)),
         quantization=quantization_of(header),
@@ -355,27 +372,12 @@ def _clean(text: str) -> str:
 def _with_own_ids(specs: list[ModelSpec]) -> list[ModelSpec]:
     """Ids are unique even for a.gguf beside a.GGUF, or for a file called like one of ours."""
     taken = {STANDIN_ID, BUILTIN_ID}
-    return [replace(spec, id=_free(spec.id, taken)) for spec in specs]
-
-
-def _free(wanted: str, taken: set[str]) -> str:
-    candidates: Iterator[str] = (f"{wanted}-{number}" for number in range(2, len(taken) + 3))
-    chosen = (
-        wanted if wanted and wanted not in taken else next(c for c in candidates if c not in taken)
-    )
-    taken.add(chosen)
-    return chosen
+    return [replace(spec, id=free_name(spec.id, taken)) for spec in specs]
 
 
 def _with_own_names(specs: list[ModelSpec]) -> list[ModelSpec]:
-    """Two files of one name and quantization are told apart by their file names."""
-    labels = [(spec.name, spec.quantization) for spec in specs]
-    return [
-        spec
-        if labels.count(label) == 1 or spec.name == spec.id
-        else replace(spec, name=f"{spec.name} ({spec.id})")
-        for spec, label in zip(specs, labels, strict=True)
-    ]
+    names = own_names([(spec.name, spec.id) for spec in specs])
+    return [replace(spec, name=name) for spec, name in zip(specs, names, strict=True)]
 
 
 def _preference(spec: ModelSpec) -> tuple[bool, bool, bool, bool, int]:

@@ -140,7 +140,7 @@ def own_folder(families_dir: Path, owner: str) -> Path:
 def facts_of(spec: ModelSpec, tokenizer: Tokenizer) -> ModelFacts:
     """What the choice of a format goes by."""
     return ModelFacts(
-        name=spec.name,
+        name=spec.formal_name,
         architecture=spec.architecture,
         chat_template=spec.chat_template,
         bos_token=tokenizer.bos_text,

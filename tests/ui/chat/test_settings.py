@@ -1,5 +1,6 @@
 """What a reader can set, in a real browser: sampling, presets, model, colours, language."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -61,6 +62,31 @@ def test_a_conversation_stays_with_its_model_when_another_is_loaded(
     send(page, "いまは")
     until(lambda: len(site.path(chat)) == 4 and site.path(chat)[-1].status is Status.COMPLETE)
     assert site.path(chat)[-1].model_id == first
+
+
+@pytest.mark.thorough
+def test_a_missing_model_is_named_and_another_can_be_chosen(
+    open_page: OpenPage, site: Site
+) -> None:
+    lost = site.storage.create_conversation(
+        OWNER, model_id="lost-0.5b-q4_k_m", sampling={"max_tokens": 4}
+    )
+    page = open_page(f"/?chat={lost.id}")
+    models, told = page.get_by_role("combobox", name="モデル"), page.locator(".note")
+    shown = models.locator("option:checked")
+    expect(shown).to_have_text("（見つかりません）lost-0.5b Q4_K_M")
+    expect(shown).to_be_disabled()
+    expect(told).to_contain_text("別のモデルを選ぶと")
+    send(page, "答えられますか")
+    notice = page.locator(".turn .notice span")
+    expect(notice).to_have_text(re.compile("「lost-0.5b Q4_K_M」が見つかりません"))
+    assert told.inner_text().strip() not in notice.inner_text()
+    models.select_option("standin")
+    expect(models.locator("option", has_text="見つかりません")).to_have_count(0)
+    send(page, "これなら？")
+    answer = wait_for_answer(page)
+    expect(answer.locator(".written-by")).to_have_text("Kajogaki stand-in")
+    site.storage.set_setting(OWNER, "model_id", "")
 
 
 @pytest.mark.thorough

@@ -14,7 +14,7 @@ from webui.engine.client import Engine
 from webui.engine.pool import EnginePool, Waiting
 from webui.engine.request import SamplingParams
 from webui.errors import AppError
-from webui.models import ModelSpec
+from webui.models import ModelSpec, UnknownModelError
 from webui.prompts import ReasoningParser
 from webui.storage import Conversation, Message, Role, Status, Storage
 from webui.strings import Language
@@ -98,6 +98,10 @@ class Chat:
             async with aclosing(answers) as updates:
                 async for update in updates:
                     yield update
+        except UnknownModelError as error:
+            name = self._pool.catalog.name_of(draft.model_id)
+            gone = AppError("chat.model_gone", name=name) if name else error
+            yield draft.fail(gone, language)
         except AppError as error:
             yield draft.fail(error, language)
         finally:

@@ -16,6 +16,7 @@ const IDLE_MS = 5000;
 const VIEW_OF = { summary: "summary", document: "documents", download: "models", bench: "models", conversion: "models" };
 
 let now = { models: [], queue: [], jobs: [], user: null };
+let isAway = false; // the server does not answer
 let chip = null;
 let list = null;
 let timer = 0;
@@ -53,12 +54,16 @@ async function ask() {
   try {
     const answer = await fetch("/activity", { cache: "no-store" });
     if (answer.status === 401) { location.assign("/login"); return; } // the session has ended
+    isAway = answer.status >= 502; // a proxy answers in its place
     if (answer.ok) now = await answer.json();
     draw();
     emit("jobs", now.jobs);
-  } catch { /* the server is away; Gradio's connection tells it */ }
+  } catch {
+    isAway = true;
+    draw();
+  }
   clearTimeout(timer);
-  timer = setTimeout(ask, isMoving() || list.matches(":popover-open") ? BUSY_MS : IDLE_MS);
+  timer = setTimeout(ask, isAway || isMoving() || list.matches(":popover-open") ? BUSY_MS : IDLE_MS);
 }
 
 const loading = () => now.models.find((model) => model.state === "loading");
@@ -69,7 +74,7 @@ function draw() {
   const [mood, label] = summary();
   chip.className = `activity ${mood}`;
   chip.lastChild.textContent = label;
-  chip.title = t("activity");
+  chip.title = `${t("activity")}: ${label}`;
   drawJobs();
   list.replaceChildren(
     ...(now.jobs.length ? [h("h3", {}, t("activity_jobs")), jobList] : []),
@@ -83,12 +88,15 @@ function draw() {
 /** [class, words] of the chip: what matters most. */
 function summary() {
   const mine = now.queue.findIndex((waiter) => waiter.is_mine);
+  if (isAway) return ["away", t("activity_away")];
   if (loading()) return ["moving", t("activity_loading", { percent: percent(loading()) })];
   if (mine >= 0) return ["waiting", mine ? t("activity_ahead", { n: mine }) : t("activity_next")];
   if (now.queue.length) return ["waiting", t("activity_waiting", { n: now.queue.length })];
   if (now.jobs.length) return ["moving", jobsLabel()];
   if (now.models.some((model) => model.running)) return ["moving", t("activity_running")];
-  return now.models.length ? ["ready", t("activity_ready", { n: now.models.length })]
+  const numReady = now.models.filter((model) => model.state === "ready").length;
+  if (now.models.length > numReady) return ["waiting", t("activity_stopped")];
+  return numReady ? ["ready", t("activity_ready", { n: numReady })]
     : ["", t("activity_none")];
 }
 
@@ -97,6 +105,7 @@ const percent = (model) => Math.round(100 * model.fraction);
 function modelRow(model) {
   const isLoading = model.state === "loading";
   const told = isLoading ? t("activity_loading", { percent: percent(model) })
+    : model.state === "stopped" ? t("activity_reloads")
     : model.running ? t("activity_answers", { n: model.running }) : t("activity_idle");
   return h("div", { class: "activity-model" }, h("b", {}, model.name), h("span", {}, told),
     isLoading ? h("progress", { max: 1, value: model.fraction, "aria-label": told }) : null);

@@ -19,6 +19,7 @@ export function tools(message, { isLast, isBusy }, actions) {
     !isUser && isLast ? tool("retry", "retry", t("regenerate"), actions.retry) : null,
     isLast ? tool("undo", "undo", t("undo"), actions.undo) : null,
     tool("delete", "trash", t("delete"), actions.remove),
+    message.model ? h("span", { class: "written-by", title: t("written_by", { model: message.model }) }, message.model) : null,
     message.statistics.length ? h("span", { class: "statistics" },
       message.statistics.map((part) => h("span", {}, part))) : null);
 }

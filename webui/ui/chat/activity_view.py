@@ -7,12 +7,12 @@ from typing import TypedDict
 
 from webui.application import Application
 from webui.credentials import login_needed
-from webui.engine.pool import LoadState
+from webui.engine.pool import EnginePool, LoadState
 
 
 class ActiveModel(TypedDict):
     name: str
-    state: str  # loading | ready
+    state: str  # loading | ready | stopped: its process has ended by itself
     fraction: float  # of the weights, while loading
     running: int  # answers that it writes now
 
@@ -38,7 +38,7 @@ def activity_view(application: Application, owner: str) -> ActivityView:
     models = [
         ActiveModel(
             name=names.get(model_id, model_id),
-            state=state.state,
+            state="stopped" if _has_stopped(engines, model_id) else str(state.state),
             fraction=state.fraction,
             running=engines.turns.load_of(model_id),
         )
@@ -47,3 +47,7 @@ def activity_view(application: Application, owner: str) -> ActivityView:
     ]
     user = owner if login_needed(application.settings) else None
     return ActivityView(models=models, queue=queue, user=user)
+
+
+def _has_stopped(engines: EnginePool, model_id: str) -> bool:
+    return engines.state(model_id).state is LoadState.READY and engines.loaded(model_id) is None

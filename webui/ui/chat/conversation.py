@@ -150,10 +150,12 @@ def _transcript(
     conversation = application.storage.conversation(owner, conversation_id)
     path = application.storage.path(owner, conversation_id)
     shown, num_earlier = last_turns(path, max(1, min(num_turns, MAX_TURNS_SHOWN)))
+    catalog, wrote = application.engines.catalog, {m.model_id for m in shown if m.model_id}
+    names = {"": "", **{model_id: catalog.name_of(model_id) for model_id in wrote}}
     return TranscriptView(
         conversation=conversation.id,
         title=conversation.title,
-        messages=message_views(path, shown, usage, language),
+        messages=message_views(path, shown, usage, language, names.__getitem__),
         num_earlier=num_earlier,
         usage=usage_view(usage, language),
         acknowledged=extra.get("acknowledged", ""),

@@ -7,7 +7,7 @@ from typing import TypedDict
 
 from webui.application import Application
 from webui.errors import AppError
-from webui.models import ModelSpec
+from webui.models import ModelSpec, UnknownModelError
 from webui.strings import Language, text
 from webui.ui.chat.conversation import MODEL_SETTING
 
@@ -35,6 +35,11 @@ def header_view(
     models = [_model_view(spec) for spec in application.engines.models()]
     try:
         spec = application.engines.spec(wanted)
+    except UnknownModelError:
+        name = text("ui.model_gone", language, name=application.engines.catalog.name_of(wanted))
+        models.insert(0, ModelView(id=wanted, name=name, usable=False))
+        note = text("ui.choose_another_model", language)
+        return HeaderView(models=models, current=wanted, note=note, is_builtin=False)
     except AppError as error:
         return HeaderView(models=models, current="", note=error.message(language), is_builtin=False)
     note = _note(spec, language)

@@ -28,6 +28,7 @@ class MessageView(TypedDict):
     text: str
     blocks: list[str]
     reasoning: list[str]
+    model: str  # the name of the one that wrote it, "" where that is not known
     statistics: list[str]  # the quiet line below
     notice: str  # one sentence, if it did not end well
     is_problem: bool  # the notice tells of an error
@@ -66,9 +67,11 @@ def message_views(
     shown: Sequence[Message],
     usage: ContextUsage | None,
     language: Language,
+    name_of: Callable[[str], str],
 ) -> list[MessageView]:
     """Those of `path` that are `shown`, oldest first. May take seconds: call it in a thread.
 
+    `name_of` a model's id.
     What is formatted is bounded: the newest come first, and of more than a book only the text.
     """
     first_inside = _first_inside(path, usage)
@@ -77,7 +80,10 @@ def message_views(
     for message in reversed(shown):
         num_left -= len(message.content) + len(message.reasoning)
         draw = to_blocks if num_left >= 0 else plain_blocks
-        views.append(_message_view(message, message.id == first_inside, language, draw))
+        view = _message_view(message, message.id == first_inside, language, draw)
+        if message.role is Role.ASSISTANT:
+            view["model"] = name_of(message.model_id)
+        views.append(view)
     return views[::-1]
 
 
@@ -200,6 +206,7 @@ def _message_view(
         text=message.content,
         blocks=draw(message.content) if is_answer else [],
         reasoning=draw(message.reasoning),
+        model="",
         statistics=statistics_line(message.stats, language) if is_answer else [],
         notice=_notice(message, language),
         is_problem=message.status is Status.ERROR or bool(message.stats.get("error")),
