@@ -76,7 +76,7 @@ def plot(rows: Sequence[ReportRow], language: Language) -> str:
 
 def _speeds(rows: Sequence[ReportRow], language: Language) -> Panel | None:
     points = [
-        Point(row.size_bytes / 1e9, row.generated_per_s, 0.0, row.quantization, row.name)
+        Point(row.size_bytes / 1e9, row.generated_per_s, 0.0, row.quantization, _group(row))
         for row in rows
         if row.num_streams == 1
     ]
@@ -91,7 +91,7 @@ def _ratios(rows: Sequence[ReportRow], language: Language) -> Panel | None:
     firsts = {row.model_id: row for row in reversed(rows) if row.perplexity_ratio > 0}
     points = [
         Point(row.size_bytes / 1e9, row.perplexity_ratio, row.perplexity_ratio_error,
-              row.quantization, row.name)
+              row.quantization, _group(row))
         for row in firsts.values()
     ]  # fmt: skip
     if len(points) < 2:
@@ -161,6 +161,11 @@ def _labels(
             height += 2
         placed.append((left, height))
         yield _text(left, height, point.label, kind="label")
+
+
+def _group(row: ReportRow) -> str:
+    """One colour for the quantisations of one model."""
+    return row.name.removesuffix(f" {row.quantization}")
 
 
 def _legend(groups: Sequence[str]) -> Iterator[str]:

@@ -129,6 +129,8 @@ def test_from_an_empty_folder_to_a_comparison(visit: Visit, models_site: ModelsS
     page.locator("button.stop").dispatch_event("click")  # random weights never end
 
     page.get_by_role("link", name="モデル", exact=True).click()
+    expect(page.locator(".in-use")).to_have_count(1)
+    expect(card.locator(".in-use")).to_have_text("使用中")
     card.get_by_role("button", name="速さを測る").click()
     expect(page.locator(".results tbody tr").first).to_contain_text(
         re.compile("遅い|最低限|快適|速い|バッチ向き"), timeout=90_000

@@ -83,6 +83,7 @@ function keepSettings(panel) {
 }
 
 function drawModels(models, view) {
+  state.model = view.current;
   models.replaceChildren(...view.models.map((model) => h("option", { value: model.id,
     disabled: !model.usable, selected: model.id === view.current }, model.name)));
   models.hidden = !view.models.length;

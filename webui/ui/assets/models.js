@@ -73,7 +73,7 @@ const PARTS = {
   memory: [memory, () => [page.view.memory, page.view.models.map((one) => [one.name, rounded(one.memory_now)])]],
   downloads: [downloads, () => page.view.downloads],
   here: [here, () => [page.view.models.map((one) => ({ ...one, memory_now: rounded(one.memory_now) })),
-    page.view.job?.is_running]],
+    page.view.job?.is_running, state.model]],
   bench: [bench, () => [page.view.bench, page.view.job, page.view.models.map((one) => [one.id, one.name, one.problem])]],
   catalogue: [catalogue, () => [page.view.catalogue, page.view.problems, shown, page.view.ram_class,
     page.view.downloads.map((one) => [one.name, one.state])]],

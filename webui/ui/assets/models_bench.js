@@ -28,7 +28,7 @@ function compare(isBusy) {
       comparing.models ||= new Set(able.filter(isChosen).map((other) => other.id));
       comparing.models[event.target.checked ? "add" : "delete"](one.id);
       event.target.blur();
-    } }), h("span", {}, one.name, " ", h("span", { class: "quiet" }, one.quantization))));
+    } }), h("span", {}, one.name)));
   const own = h("textarea", { rows: 5, "aria-label": s("own_text"), placeholder: s("own_text"),
     "data-key": "own text", hidden: comparing.text !== "own",
     oninput: () => { comparing.own = own.value; } }, comparing.own);
@@ -86,7 +86,7 @@ function resultTable(rows) {
   return h("div", { class: "table results" }, h("table", {},
     h("thead", {}, h("tr", {}, head.map((key) => h("th", { scope: "col" }, s(`column_${key}`))))),
     h("tbody", {}, rows.map((row) => h("tr", {},
-      h("td", {}, row.name, h("span", { class: "quiet" }, `　${row.quantization}　${gb(row.size_bytes)}`)),
+      h("td", {}, row.name, h("span", { class: "quiet" }, `${row.name.endsWith(row.quantization) ? "" : `　${row.quantization}`}　${gb(row.size_bytes)}`)),
       speedCells(row), perplexityCells(row))))));
 }
 

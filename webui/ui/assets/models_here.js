@@ -25,6 +25,7 @@ function modelCard(one) {
   return h("article", { class: `model ${one.state}`, "data-model": one.id },
     h("div", { class: "line" },
       h("strong", {}, one.name),
+      one.id === state.model ? h("span", { class: "in-use", title: s("in_use_detail") }, s("in_use")) : null,
       isReady ? h("span", { class: "badge on" }, s("loaded")) : fitBadge(one.fit),
       h("span", { class: "buttons" }, modelButtons(one))),
     h("p", { class: "quiet" }, facts || one.file),

@@ -133,7 +133,7 @@ class ModelsDesk:
         specs = [self._usable(model_id) for model_id in dict.fromkeys(model_ids)]
         if not specs:
             raise AppError("models.nothing_chosen")
-        names = "、".join(f"{spec.name} {spec.quantization}".strip() for spec in specs)
+        names = "、".join(spec.name for spec in specs)
         total = STEPS * len(specs) * (1 if text is None else 2)
         self._begin_job(Job("compare", specs[0].id, names, total=total), self._compare(specs, text))
 
