@@ -28,6 +28,12 @@ def label_of_file(stem: str) -> str:
     return label(stem, max(endings, key=len, default=""))[:MAX_NAME_LENGTH]
 
 
+def without_quantization(stem: str) -> str:
+    """A file's name without the quantisations at its end: one for all files of one model."""
+    ending = "|".join(sorted(map(re.escape, KINDS), key=len, reverse=True))
+    return re.sub(rf"(?:[-._ ](?:{ending}))+$", "", stem, flags=re.IGNORECASE) or stem
+
+
 def own_names(models: Sequence[tuple[str, str]]) -> list[str]:
     """A name for each (name, id), no two alike: the unique ids tell equal names apart."""
     count = Counter(name.casefold() for name, _ in models)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
+from webui.models.labels import without_quantization
 from webui.strings import Language, text
 from webui.workshop.report import ReportRow
 
@@ -75,8 +76,11 @@ def plot(rows: Sequence[ReportRow], language: Language) -> str:
 
 
 def _speeds(rows: Sequence[ReportRow], language: Language) -> Panel | None:
+    groups = _groups(rows)
     points = [
-        Point(row.size_bytes / 1e9, row.generated_per_s, 0.0, row.quantization, _group(row))
+        Point(
+            row.size_bytes / 1e9, row.generated_per_s, 0.0, row.quantization, groups[row.model_id]
+        )
         for row in rows
         if row.num_streams == 1
     ]
@@ -89,9 +93,10 @@ def _speeds(rows: Sequence[ReportRow], language: Language) -> Panel | None:
 
 def _ratios(rows: Sequence[ReportRow], language: Language) -> Panel | None:
     firsts = {row.model_id: row for row in reversed(rows) if row.perplexity_ratio > 0}
+    groups = _groups(rows)
     points = [
         Point(row.size_bytes / 1e9, row.perplexity_ratio, row.perplexity_ratio_error,
-              row.quantization, _group(row))
+              row.quantization, groups[row.model_id])
         for row in firsts.values()
     ]  # fmt: skip
     if len(points) < 2:
@@ -163,9 +168,16 @@ def _labels(
         yield _text(left, height, point.label, kind="label")
 
 
-def _group(row: ReportRow) -> str:
-    """One colour for the quantisations of one model."""
-    return row.name.removesuffix(f" {row.quantization}")
+def _groups(rows: Sequence[ReportRow]) -> dict[str, str]:
+    """By model id: one name, and so one colour, for the quantisations of one model.
+
+    They share the name, or their files' names; a catalogue may know only one of the files.
+    """
+    by_file: dict[str, str] = {}
+    for row in rows:
+        name = row.name.removesuffix(f" {row.quantization}")
+        by_file.setdefault(without_quantization(row.model_id), name)
+    return {row.model_id: by_file[without_quantization(row.model_id)] for row in rows}
 
 
 def _legend(groups: Sequence[str]) -> Iterator[str]:
