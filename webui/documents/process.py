@@ -155,7 +155,7 @@ class WorkerProcess:
                         watch.budget = watch.budget.for_reading(message)
                     yield message
             finally:
-                if not is_over:
+                if not is_over or _is_full(child.process, budget):
                     self.stop()
 
     def stop(self) -> None:
@@ -190,6 +190,11 @@ class WorkerProcess:
             if message is not None:
                 return cast(Message, message)
             watch.check()
+
+
+def _is_full(process: Child, budget: Budget) -> bool:
+    """A large file leaves memory behind that the next, small one would be refused for."""
+    return process.rss_bytes() > budget.max_rss_bytes / 2 > 0
 
 
 class DocumentReader:

@@ -138,7 +138,7 @@ def test_the_switch_belongs_to_the_conversation(page: Page, site: Site, chunk: C
 
 @pytest.mark.thorough
 def test_a_question_from_the_documents_begins_a_chat(page: Page, chunk: ChunkRow) -> None:
-    page.get_by_role("link", name="資料").click()
+    page.get_by_role("link", name="資料", exact=True).click()
     page.get_by_role("searchbox").fill("旅費の精算はいつまで")
     expect(page.locator(".passage")).to_have_count(1)
     page.get_by_role("button", name="質問する").click()

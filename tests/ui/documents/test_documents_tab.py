@@ -42,7 +42,7 @@ def empty_library(site: Site) -> Iterator[None]:
 
 
 def visit(page: Page) -> Page:
-    page.get_by_role("link", name="資料").click()
+    page.get_by_role("link", name="資料", exact=True).click()
     expect(page.locator(".drop")).to_be_visible()
     return page
 
