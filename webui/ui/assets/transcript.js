@@ -14,6 +14,7 @@ import { editor, tools } from "./message_tools.js";
 import { showView } from "./navigation.js";
 
 const NEAR_END_PX = 80;
+const TURNED_MS = 300; // until a turn of the wheel has moved something
 const HANDLED_MS = 600; // scrolling goes on so long after a turn of the wheel
 const JOIN_AGAIN_MS = 1500; // if an answer is being written and none of it has come
 const TURNS_MORE = 20;
@@ -77,18 +78,30 @@ class Transcript {
     for (const name of ["wheel", "touchmove", "keydown", "pointerdown", "pointermove"]) {
       const isUsed = (event) => name !== "pointermove" || event.buttons;
       scroll.addEventListener(name, (event) => {
-        if (isUsed(event)) this.#handledAt = performance.now();
+        if (isUsed(event)) this.#onUse(event);
       }, { passive: true });
     }
   }
 
-  /** Whether the end is in sight. Only the reader moving up leaves it: what is drawn anew, such as
-   *  formulas, shrinks and grows by itself. */
+  /** A wheel turned up leaves the end at once: an update that comes before the scroll event would
+   *  take the turn away. Unless something inside the transcript has taken it. */
+  #onUse(event) {
+    this.#handledAt = performance.now();
+    if (!(event.deltaY < 0) || !this.#atEnd) return;
+    const top = this.#top; // not scrollTop: the browser may have moved it already
+    this.#atEnd = false;
+    setTimeout(() => this.#scroll.scrollTop < top || this.toEnd(), TURNED_MS);
+  }
+
+  /** Whether the end is in sight. Only the reader moving up leaves it, however little: what is drawn
+   *  anew, such as formulas, shrinks and grows by itself. */
   onScroll() {
     const { scrollHeight, scrollTop, clientHeight } = this.#scroll;
-    const isNear = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
-    if (isNear) this.#atEnd = true;
-    else if (scrollTop < this.#top && performance.now() - this.#handledAt < HANDLED_MS) this.#atEnd = false;
+    const far = scrollHeight - scrollTop - clientHeight;
+    const isNear = far < NEAR_END_PX;
+    const hasLeft = scrollTop < this.#top && performance.now() - this.#handledAt < HANDLED_MS;
+    if (hasLeft && far > 1) this.#atEnd = false;
+    else if (far <= 1 || (isNear && scrollTop > this.#top)) this.#atEnd = true;
     this.#top = scrollTop;
     return isNear;
   }
@@ -97,6 +110,7 @@ class Transcript {
   toEnd() {
     this.#atEnd = true;
     this.#scroll.scrollTop = this.#scroll.scrollHeight;
+    this.#top = this.#scroll.scrollTop;
   }
 
   /** A view from the server: of what this tab shows, or of what it has just begun. */
