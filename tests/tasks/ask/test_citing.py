@@ -172,6 +172,8 @@ def test_what_the_cited_passage_says_is_not_flagged(raw: str) -> None:
         "提供された資料には、その人数についての記載がありません。",
         "申し訳ありませんが、資料から答えは見つかりませんでした。",
         "The provided passages do not mention the number of layoffs.",
+        "データには書かれていません。",
+        "表には5月の件数が記載されていません[1]。",
     ],
 )
 def test_that_there_is_no_answer_is_heard_in_any_words(raw: str) -> None:
