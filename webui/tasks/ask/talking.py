@@ -11,9 +11,10 @@ from webui.strings import Language, text
 from webui.tasks.ask.citing import MARK
 from webui.tasks.ask.exports import place_label
 from webui.tasks.ask.intents import Intent
-from webui.tasks.ask.result import Answer, Citation
+from webui.tasks.ask.result import Answer, Citation, NumberedPassage
 from webui.tasks.markdown import escaped
 from webui.text.grounding import FlagKind
+from webui.text.pages import Span
 
 MAX_LISTED = 100
 MAX_PLACES = 5
@@ -53,9 +54,9 @@ def reworked(answer: Answer, last: Answer) -> Answer:
     )
     if answer.citations or not last.citations or not answer.text:
         return kept
-    numbers = {passage.span: passage.number for passage in answer.passages}
-    by_place = {passage.number: passage for passage in last.passages}
-    cited = {numbers[by_place[c.number].span]: c for c in last.citations if c.number in by_place}
+    numbers = {_place(passage): passage.number for passage in answer.passages}
+    given = {passage.number: passage for passage in last.passages}
+    cited = {numbers[_place(given[c.number])]: c for c in last.citations if c.number in given}
     marks = "".join(f"[{number}]" for number in sorted(cited))
     text_with_marks = answer.text + marks
     citations = tuple(
@@ -63,6 +64,10 @@ def reworked(answer: Answer, last: Answer) -> Answer:
         for number, citation in sorted(cited.items())
     )
     return replace(kept, text=text_with_marks, citations=citations)
+
+
+def _place(passage: NumberedPassage) -> tuple[str, Span]:
+    return passage.document_id, passage.span
 
 
 def place_of(last: Answer | None, language: Language) -> Answer:
