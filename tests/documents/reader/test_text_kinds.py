@@ -3,6 +3,7 @@
 import email.message
 import email.policy
 from pathlib import Path
+from typing import Any
 
 import compressed_rtf
 import pptx
@@ -14,6 +15,8 @@ from tests.documents.reader.olefiles import msg
 from webui.documents.errors import DocumentError
 from webui.documents.reader.loader import kind_of, load
 from webui.text.pages import Kind
+
+A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 
 
 def labels(path: Path) -> list[str]:
@@ -119,11 +122,21 @@ def test_rtf_fonts_tables_and_hidden_text(tmp_path: Path) -> None:
 # --- slides --------------------------------------------------------------------------------------
 
 
+def add_field(paragraph: Any, before: str, value: str) -> None:
+    """What PowerPoint keeps up to date, such as a date."""
+    paragraph.add_run().text = before
+    field = paragraph._p.makeelement(f"{A}fld", {"id": "{0}", "type": "datetime1"})
+    field.append(field.makeelement(f"{A}t"))
+    field[0].text = value
+    paragraph._p.append(field)
+
+
 def test_slides_with_titles_tables_and_notes(tmp_path: Path) -> None:
     deck = pptx.Presentation()
     slide = deck.slides.add_slide(deck.slide_layouts[1])
     slide.shapes.title.text = "四半期の報告"
-    slide.placeholders[1].text = "売上は120\n利益は30"
+    slide.placeholders[1].text = "売上は120\n利益は30\nTotal\vCost"
+    add_field(slide.placeholders[1].text_frame.add_paragraph(), "作成日: ", "2026年12月1日")
     table = slide.shapes.add_table(3, 3, Inches(1), Inches(5), Inches(5), Inches(1)).table
     rows = [["部署", "4月", "5月"], ["営業課", "30件", ""], ["総務課", "", "7件"]]
     for row, texts in enumerate(rows):
@@ -139,8 +152,8 @@ def test_slides_with_titles_tables_and_notes(tmp_path: Path) -> None:
     left_out: list[str] = []
     first, second = load(path, on_left_out=left_out.append)
     assert first.text.split("\n") == [
-        "四半期の報告", "売上は120", "利益は30", "| 部署 | 4月 | 5月 |",
-        "| 部署: 営業課 | 4月: 30件 | 5月: — |", "| 部署: 総務課 | 4月: — | 5月: 7件 |",
+        "四半期の報告", "売上は120", "利益は30", "Total", "Cost", "作成日: 2026年12月1日",
+        "| 部署 | 4月 | 5月 |", "| 部署: 営業課 | 4月: 30件 | 5月: — |", "| 部署: 総務課 | 4月: — | 5月: 7件 |",
         "ここで質問を受ける",
     ]  # fmt: skip
     assert labels(path) == ["スライド1", "スライド1のノート", "スライド2"]

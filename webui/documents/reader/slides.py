@@ -134,10 +134,7 @@ def _chart_lines(chart: Any) -> Iterator[str]:
 
 def _text(frame: Any) -> str:
     """Paragraphs, with their indents' bullets left to the reader's eye."""
-    lines = (
-        "".join(run.text for run in paragraph.runs) or paragraph.text
-        for paragraph in frame.paragraphs
-    )
+    lines = (paragraph.text for paragraph in frame.paragraphs)
     return "\n".join(line.replace("\v", "\n").strip() for line in lines if line.strip())
 
 
