@@ -8,14 +8,17 @@ _SECTOR, _MINI, _CUTOFF = 512, 64, 4096
 Tree = dict[str, "bytes | Tree"]
 
 
-def msg(properties: dict[int, str | bytes], attachments: list[tuple[str, bytes]]) -> bytes:
-    """A mail: properties by tag, text as Unicode, bytes as binary."""
+def msg(properties: dict[int, str | bytes], attachments: list[tuple[str, bytes | None]]) -> bytes:
+    """A mail: properties by tag, text as Unicode, bytes as binary. None: a mail inside the mail."""
     tree: Tree = {"__properties_version1.0": bytes(32)}
     tree |= _streams(properties)
     for number, (name, data) in enumerate(attachments):
-        tree[f"__attach_version1.0_#{number:08X}"] = {
-            "__properties_version1.0": bytes(8), **_streams({0x3707: name, 0x3701: data})
-        }  # fmt: skip
+        folder = tree[f"__attach_version1.0_#{number:08X}"] = {"__properties_version1.0": bytes(8)}
+        if data is None:
+            inner: Tree = {"__properties_version1.0": bytes(24), **_streams({0x0037: name})}
+            folder |= {**_streams({0x3001: name}), "__substg1.0_3701000D": inner}
+        else:
+            folder |= _streams({0x3707: name, 0x3701: data})
     return compound(tree)
 
 

@@ -153,7 +153,8 @@ def test_slides_with_titles_tables_and_notes(tmp_path: Path) -> None:
     first, second = load(path, on_left_out=left_out.append)
     assert first.text.split("\n") == [
         "四半期の報告", "売上は120", "利益は30", "Total", "Cost", "作成日: 2026年12月1日",
-        "| 部署 | 4月 | 5月 |", "| 部署: 営業課 | 4月: 30件 | 5月: — |", "| 部署: 総務課 | 4月: — | 5月: 7件 |",
+        "| 部署 | 4月 | 5月 |", "| 部署: 営業課 | 4月: 30件 | 5月: — |",
+        "| 部署: 総務課 | 4月: — | 5月: 7件 |",
         "ここで質問を受ける",
     ]  # fmt: skip
     assert labels(path) == ["スライド1", "スライド1のノート", "スライド2"]
@@ -334,6 +335,21 @@ def test_outlooks_own_mail(tmp_path: Path) -> None:
         "添付ファイル: 表.csv、大.txt", "会議は九日に変わりました。",
     ]  # fmt: skip
     assert pages[1].text.endswith("| 品名: 机 | 数: 2 |") and pages[2].text.startswith("長い文。")
+
+
+def test_no_attachment_is_passed_over_in_silence(tmp_path: Path) -> None:
+    """A mail inside Outlook's was, and so was whatever stood behind the two hundredth."""
+    files = [(f"{n}.txt", f"{n}番目".encode()) for n in range(210)]
+    message = letter()
+    for name, data in files:
+        message.add_attachment(data, "text", "plain", filename=name)
+    (tmp_path / "a.eml").write_bytes(message.as_bytes())
+    (tmp_path / "a.msg").write_bytes(msg({0x0037: "転送"}, [*files, ("元の依頼", None)]))
+    for name, missing in (("a.eml", "道具.bin"), ("a.msg", "元の依頼")):
+        left_out: list[str] = []
+        pages = load(tmp_path / name, on_left_out=left_out.append)
+        assert pages[-1].text == "209番目" and left_out == [missing]
+        assert missing in pages[0].text
 
 
 def test_an_outlook_mail_in_rtf_alone(tmp_path: Path) -> None:

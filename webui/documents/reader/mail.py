@@ -20,7 +20,6 @@ from webui.strings import text as string
 from webui.text.pages import Page
 from webui.text.places import Place, PlaceKind
 
-MAX_ATTACHMENTS = 200
 _MAX_PARTS = 2_000
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
 _LABELS = ("from", "to", "cc", "date", "subject")
@@ -135,7 +134,7 @@ def _mail(message: EmailMessage) -> Mail:
             plain.append(_content(part))
         elif not is_attached and kind == "text/html":
             html.append(_content(part))
-        elif kind == "message/rfc822" or (is_attached and len(files) < MAX_ATTACHMENTS):
+        elif is_attached or kind == "message/rfc822":
             files.append(_attached(part, name))
     headers = {label: _header(message, name) for label, name in zip(_LABELS, _HEADERS, strict=True)}
     return Mail(headers, "\n\n".join(plain), "\n".join(html), tuple(files))

@@ -15,7 +15,7 @@ import olefile
 
 from webui.documents.errors import DocumentError
 from webui.documents.reader.encodings import decoded
-from webui.documents.reader.mail import MAX_ATTACHMENTS, Mail
+from webui.documents.reader.mail import Mail
 from webui.documents.reader.rtf import read_rtf
 from webui.documents.reader.source_file import SourceFile
 
@@ -23,7 +23,7 @@ _MAX_STREAM_BYTES = 100_000_000
 _SUBJECT, _SENDER, _SENDER_MAIL = 0x0037, 0x0C1A, 0x0C1F
 _TO, _CC, _BODY, _HTML, _RTF = 0x0E04, 0x0E03, 0x1000, 0x1013, 0x1009
 _SENT, _ARRIVED = 0x0039, 0x0E06
-_LONG_NAME, _SHORT_NAME, _DATA = 0x3707, 0x3704, 0x3701
+_LONG_NAME, _SHORT_NAME, _SHOWN_NAME, _DATA = 0x3707, 0x3704, 0x3001, 0x3701
 
 Path = tuple[str, ...]
 
@@ -66,12 +66,13 @@ def _mail(ole: olefile.OleFileIO) -> Mail:
 
 
 def _attachments(ole: olefile.OleFileIO) -> Iterator[SourceFile]:
-    folders = sorted({path[0] for path in ole.listdir(storages=True) if _is_attachment(path[0])})
-    for folder in folders[:MAX_ATTACHMENTS]:
-        name = _text(ole, (folder,), _LONG_NAME) or _text(ole, (folder,), _SHORT_NAME)
+    """All of them; one without a stream (a mail inside the mail) is empty, and told by name."""
+    folders = {path[0] for path in ole.listdir(storages=True) if _is_attachment(path[0])}
+    for folder in sorted(folders):
+        names = (_text(ole, (folder,), tag) for tag in (_LONG_NAME, _SHORT_NAME, _SHOWN_NAME))
+        name = " ".join(next(filter(None, names), "").split())
         data = _stream(ole, (folder, f"__substg1.0_{_DATA:04X}0102"))
-        if data is not None:
-            yield SourceFile.of_bytes(" ".join(name.split()) or "attachment", data)
+        yield SourceFile.of_bytes(name or "attachment", data or b"")
 
 
 def _is_attachment(name: str) -> bool:
