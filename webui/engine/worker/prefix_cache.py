@@ -236,11 +236,16 @@ class PrefixCache:
         idle = [slot for slot in self.slots if slot.owner is None]
         if not idle or self._num_cells_available([]) < num_needed:
             return None
-        self.host.touch(parked)  # it must not make room for what is parked now
+        self.host.touch(parked)
         # First, so that alone it always lies in the same cells: attention's last bits depend on it.
         operations = self.park_idle()
         target = min(idle, key=lambda slot: slot.index)
+        # It may have to make room for what is parked now, but not before it is back.
+        discard = Discard(parked.key)
+        makes_room = discard in operations
+        operations = [operation for operation in operations if operation != discard]
         operations.append(Restore(parked.key, target.index))
+        operations += [discard] if makes_room else []
         self.extend(target.index, parked.token_ids)
         if length < len(parked.token_ids):
             operations.append(self.reset(target.index, length))
