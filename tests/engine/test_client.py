@@ -201,6 +201,20 @@ def test_a_bad_grammar_fails_its_own_request_only(standin: Path) -> None:
     run(test)
 
 
+def test_a_grammar_of_very_deep_rules_ends_no_worker(standin: Path) -> None:
+    """Native code that calls itself for each of them ran out of its stack."""
+    rules = [f'r{number} ::= [a-c] r{number + 1} "b"' for number in range(4500)]
+    grammar = "\n".join([*rules, 'r4500 ::= "c"', "root ::= r0"])
+
+    async def test() -> None:
+        async with started(standin) as engine:
+            deep = SamplingParams(max_tokens=4, temperature=0, ignore_eos=True, grammar=grammar)
+            assert set(await text_of(engine, [400, 401], deep)) <= set("abc")
+            assert await text_of(engine, [400, 401])
+
+    run(test)
+
+
 def test_grammar_shapes_the_answer_and_forced_text_comes_in_one_step(standin: Path) -> None:
     grammar = (
         'root ::= ("・" ("りんご" | "みかん") "は、とても長い決まった文のあとに続きます。\\n"){3}'

@@ -8,6 +8,7 @@ import pytest
 
 from tests.engine.worker.cores import make_core
 from webui.engine.grammar.json_schema import JSON_OBJECT, grammar_of
+from webui.engine.worker.guide import MAX_REMEMBERED
 from webui.engine.worker.sampler import GrammarState
 from webui.engine.worker.vocab import Vocab
 
@@ -55,3 +56,11 @@ def test_a_grammar_that_is_not_taken_is_followed_without(vocab: Vocab) -> None:
     state = GrammarState(vocab, 'root ::= "a"{0,0} "b"\n')
     assert not len(state.quick_ids())
     assert {vocab.piece(i) for i in state.allowed_ids().tolist()} == {b"b"}
+
+
+def test_a_grammar_in_use_is_compiled_once_however_many_others_come(vocab: Vocab) -> None:
+    assert vocab.guides
+    known = vocab.guides.compile(GRAMMARS["names"])
+    for number in range(2 * MAX_REMEMBERED):
+        vocab.guides.compile(f'root ::= "{number}" [a-z]+\n')
+        assert vocab.guides.compile(GRAMMARS["names"]) is known

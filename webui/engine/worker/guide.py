@@ -4,6 +4,7 @@ They only make quick what mask.py does slowly: the grammar itself (matcher.py) h
 every token, and finds them all where llguidance does not take the grammar (docs/decisions/0112).
 """
 
+import contextlib
 import logging
 import re
 from collections import OrderedDict
@@ -17,6 +18,10 @@ from llguidance.gbnf_to_lark import any_to_lark
 log = logging.getLogger(__name__)
 
 MAX_REMEMBERED = 32  # grammars
+# Of a grammar that is tried. llguidance calls itself for rules below rules, so that four thousand
+# end the process; the time that it takes grows with the square of their number.
+MAX_NESTED = 1000  # rules and groups
+MAX_CHARS = 50_000
 _ESCAPE = re.compile(r"\\\\|\\U([0-9a-fA-F]{8})|\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})")
 
 
@@ -55,18 +60,27 @@ class Guides:
         self._compiled: OrderedDict[str, LLMatcher | None] = OrderedDict()
 
     def compile(self, grammar: str) -> LLMatcher | None:
-        """None where llguidance does not take it. Takes up to half a second; then it is known."""
-        if grammar not in self._compiled:
-            self._compiled[grammar] = self._compile(grammar)
-            if len(self._compiled) > MAX_REMEMBERED:
-                self._compiled.popitem(last=False)
-        return self._compiled[grammar]
+        """None where llguidance does not take it. Takes up to half a second; then it is known.
+
+        From any thread: at worst two compile the same.
+        """
+        with contextlib.suppress(KeyError):  # the other thread may drop it in between
+            self._compiled.move_to_end(grammar)
+            return self._compiled[grammar]
+        compiled = self._compiled[grammar] = self._compile(grammar)
+        if len(self._compiled) > MAX_REMEMBERED:
+            self._compiled.popitem(last=False)
+        return compiled
 
     def start(self, grammar: str) -> Guide | None:
         matcher = self.compile(grammar)
         return Guide(matcher.deep_copy(), self._n_tokens) if matcher else None
 
     def _compile(self, grammar: str) -> LLMatcher | None:
+        num_nested = grammar.count("::=") + grammar.count("(")
+        if num_nested > MAX_NESTED or len(grammar) > MAX_CHARS:
+            log.info("no quick mask for a grammar of %d rules and groups", num_nested)
+            return None
         try:
             lark = any_to_lark(_ESCAPE.sub(_plain, grammar))
             matcher = LLMatcher(self._tokenizer, LLMatcher.grammar_from_lark(lark))

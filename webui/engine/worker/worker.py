@@ -47,6 +47,8 @@ from webui.processes.wire import read_frame, write_frame
 
 log = logging.getLogger(__name__)
 
+STACK_BYTES = 16 << 20  # of the reader thread, in which grammars are compiled; some systems give .5
+
 
 class EngineCore:
     """One model: schedule, run, update."""
@@ -208,7 +210,8 @@ def main() -> None:
         return
     core = EngineCore(runner, load.n_batch)
     inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
-    threading.Thread(target=_read_pipe, args=(pipe_in, inbox, core), daemon=True).start()
+    threading.stack_size(STACK_BYTES)
+    threading.Thread(target=_listen, args=(pipe_in, inbox, core), daemon=True).start()
     worker = Worker(core, inbox, pipe_out)
     worker.send(runner.ready())
     worker.run()
@@ -227,6 +230,16 @@ class ProgressSender:
             write_frame(self._out, encode(Loading(fraction)))
 
 
+def _listen(pipe: BinaryIO, inbox: "queue.SimpleQueue[Message]", core: EngineCore) -> None:
+    """Until the parent is gone. A worker that hears nothing more would be worse than none: a dead
+    one is started again."""
+    try:
+        _read_pipe(pipe, inbox, core)
+    except BaseException:  # of native code, too
+        log.exception("the pipe is not read any more")
+    os._exit(0)  # native threads must not keep the process alive
+
+
 def _read_pipe(pipe: BinaryIO, inbox: "queue.SimpleQueue[Message]", core: EngineCore) -> None:
     while (frame := read_frame(pipe)) is not None:
         message = decode(frame)
@@ -237,7 +250,6 @@ def _read_pipe(pipe: BinaryIO, inbox: "queue.SimpleQueue[Message]", core: Engine
             core.interrupt_for(message.request_id)
         elif isinstance(message, Request):
             core.make_way(message)
-    os._exit(0)  # the parent is gone; native threads must not keep the process alive
 
 
 if __name__ == "__main__":
