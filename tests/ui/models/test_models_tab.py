@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.makegguf import random_llama
 from tests.models.downloads.hub import Hub, serving
-from tests.places import ROOT
+from tests.places import BUILTIN_DIR, ROOT
 from tests.workshop.convert.folders import llama_folder
 from webui.models import load_entries
 
@@ -171,6 +171,31 @@ def test_a_folder_is_converted_and_a_bad_one_explained(
     expect(page.locator(".job.bad")).to_contain_text("tokenizer.json", timeout=60_000)
     names = sorted(path.name for path in models_site.folder.iterdir())
     assert names == ["tiny-llama", "tiny-llama-F16.gguf"]
+
+
+def test_an_answer_like_the_last_one_is_not_the_last(visit: Visit, models_site: ModelsSite) -> None:
+    """Each question was armed by an answer, and Gradio does not tell of one that is the same."""
+    page = visit()
+    expect(page.get_by_role("heading", name="手元のモデル")).to_be_visible()
+    answers: list[str] = []
+
+    def repeat_the_first(route: Route) -> None:
+        if '"poll"' not in (route.request.post_data or ""):
+            route.continue_()
+        elif not answers:
+            answers.append(route.fetch().text())
+            route.fulfill(body=answers[0], content_type="application/json")
+        elif len(answers) == 1:
+            answers.append(answers[0])
+            route.fulfill(body=answers[0], content_type="application/json")
+        else:
+            route.continue_()
+
+    page.route("**/gradio_api/run/predict**", repeat_the_first)
+    while len(answers) < 2:
+        page.wait_for_timeout(200)
+    shutil.copy(BUILTIN_DIR / "standin.gguf", models_site.folder / "another.gguf")
+    expect(model(page, "another")).to_be_visible(timeout=30_000)
 
 
 @pytest.mark.thorough

@@ -127,6 +127,18 @@ export function follow(props, watch, render) {
   update();
 }
 
+/** Asks by the clock while `pause` gives milliseconds (0: not now); call what it returns to begin.
+ *  Never armed by an answer: one that is lost, or that Gradio does not tell of because nothing in it
+ *  has changed, would be the last one. */
+export function clocked(ask, pause) {
+  let timer = 0;
+  return function arm() {
+    clearTimeout(timer);
+    const wait = pause();
+    if (wait) timer = setTimeout(() => { ask(); arm(); }, wait);
+  };
+}
+
 /** Let a text box be as high as its text, up to a share of the window. */
 export function fit(box) {
   box.style.height = "auto";

@@ -1,6 +1,6 @@
 // The 資料 view: collections, what is in them, adding, searching.
 
-import { emit, follow, h, icon, iconButton, on, openConversation, store } from "./core.js";
+import { clocked, emit, follow, h, icon, iconButton, on, openConversation, store } from "./core.js";
 import { asked, confirmed, layer, menu } from "./dialogs.js";
 import { act, documentsBridge, learn, s, shown } from "./documents_core.js";
 import { finder, searchAgain, takeFound } from "./documents_find.js";
@@ -12,10 +12,10 @@ import { openSource } from "./source.js";
 export { documentsBridge };
 
 const POLL_MS = 400;
+const LOST_MS = 5_000; // the first answer is not waited for any longer
 const MORE = 200;
 
 let parts = null;
-let timer = 0;
 let isOpen = false;
 
 document.head.append(h("link", { rel: "stylesheet", href: new URL("documents.css", import.meta.url).href }));
@@ -38,16 +38,17 @@ export function documents(element, props, watch) {
 
 on("view", (name) => {
   isOpen = name === "documents";
-  clearTimeout(timer);
   if (isOpen) act("show");
+  schedule();
 });
 
-function schedule() {
-  clearTimeout(timer);
+const schedule = clocked(() => act(shown.view ? "poll" : "show"), () => {
+  if (!isOpen) return 0;
   const { view } = shown;
+  if (!view) return LOST_MS;
   const isMoving = view.is_moving || view.embedder.state === "incomplete"; // or about to begin
-  if (isOpen && (isMoving || view.test?.is_running || view.trouble)) timer = setTimeout(() => act("poll"), POLL_MS);
-}
+  return isMoving || view.test?.is_running || view.trouble ? POLL_MS : 0;
+});
 
 function choose(id, isAsked = true) {
   shown.collection = id;

@@ -1,6 +1,6 @@
 // The モデル view: memory, the models that are here, downloads, the catalogue, measurements.
 
-import { follow, h, on, send, state } from "./core.js";
+import { clocked, follow, h, on, send, state } from "./core.js";
 import { confirmed } from "./dialogs.js";
 import { bench } from "./models_bench.js";
 import { catalogue, shown } from "./models_catalogue.js";
@@ -10,7 +10,6 @@ import { act, button, gb, page, s } from "./models_page.js";
 const POLL_MS = 700;
 const IDLE_POLL_MS = 5000;
 
-let timer = 0;
 let isOpen = false;
 let idsAtOpening = null;
 
@@ -46,12 +45,12 @@ function begin() {
   isOpen = true;
   idsAtOpening = null;
   act("show");
+  schedule();
 }
 
 function end() {
   if (!isOpen) return;
   isOpen = false;
-  clearTimeout(timer);
   if (page.view && idsOf(page.view) !== idsAtOpening && !state.lives.size) {
     send("open_conversation", { conversation: state.conversation }); // the header lists them too
   }
@@ -62,10 +61,7 @@ function isMoving() {
     || page.view.models.some((one) => one.state === "loading");
 }
 
-function schedule() {
-  clearTimeout(timer);
-  if (isOpen) timer = setTimeout(() => act("poll"), isMoving() ? POLL_MS : IDLE_POLL_MS);
-}
+const schedule = clocked(() => act("poll"), () => isOpen && (page.view && isMoving() ? POLL_MS : IDLE_POLL_MS));
 
 // A part is drawn again only when what it shows has changed, and never under the reader's finger
 // or while they type in it: a click on something that was just replaced would be lost.
